@@ -1,0 +1,143 @@
+"""YAML on disk <-> frozen dataclasses, strictly: an unknown or ill-typed field is an error."""
+
+import dataclasses
+from pathlib import Path
+import types
+from typing import Any, get_args, get_origin, get_type_hints, Literal, TypeVar, Union
+
+T = TypeVar('T')
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str) -> T:
+    """Build a dataclass from plain values.
+
+    Args:
+        cls: A dataclass, whose fields may be dataclasses, tuples, literals or optional.
+        values: One entry a field; fields with defaults may be left out.
+        where: File (and place in it) for the messages.
+
+    Returns:
+        The dataclass; its own `__post_init__` has validated the values.
+
+    Raises:
+        ValueError: If a key is unknown, a required one is missing, or a value has the wrong type
+            or breaks a rule of the dataclass.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f'{where}: expected fields of {cls.__name__}, got {values!r}')
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(
+            f'{where}: unknown field(s) {", ".join(unknown)} for {cls.__name__}; '
+            f'known are {", ".join(sorted(fields))}'
+        )
+    missing = sorted(
+        name
+        for name, field in fields.items()
+        if name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    )
+    if missing:
+        raise ValueError(f'{where}: missing field(s) {", ".join(missing)} of {cls.__name__}')
+    hints = get_type_hints(cls)
+    converted = {
+        name: _convert(hints[name], value, f'{where}: {name}') for name, value in values.items()
+    }
+    try:
+        return cls(**converted)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Turn a dataclass into plain values that YAML and JSON can hold (tuples become lists).
+
+    Args:
+        config: A dataclass instance.
+
+    Returns:
+        Nested dictionaries, lists and scalars; `from_dict` gives the same dataclass back.
+    """
+    plain = _plain(dataclasses.asdict(config))
+    assert isinstance(plain, dict)
+    return plain
+
+
+def load_yaml(cls: type[T], path: Path, overrides: tuple[str, ...] = ()) -> T:
+    """Read a YAML file into a dataclass.
+
+    Args:
+        cls: The dataclass that the file mirrors.
+        path: The file.
+        overrides: `a.b=value` items that replace single fields; values are parsed as YAML.
+
+    Returns:
+        The validated dataclass.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no mapping, or as `from_dict`.
+    """
+    import yaml  # here, so that layer 0 imports with numpy alone
+
+    if not path.is_file():
+        raise FileNotFoundError(f'config not found at {path}; see config/ for the ones shipped')
+    values = yaml.safe_load(path.read_text()) or {}
+    if not isinstance(values, dict):
+        raise ValueError(f'{path}: expected a mapping of fields, got {type(values).__name__}')
+    for item in overrides:
+        key, separator, text = item.partition('=')
+        if not separator:
+            raise ValueError(f'--set takes field=value, got {item!r}')
+        *parents, leaf = key.split('.')
+        node = values
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = yaml.safe_load(text)
+    return from_dict(cls, values, str(path))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Check one value against one type hint; ints pass as floats, lists as tuples."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin is Literal:
+        if value not in args:
+            raise ValueError(f'{where} must be one of {", ".join(map(str, args))}, got {value!r}')
+        return value
+    if origin in (types.UnionType, Union):
+        if value is None and type(None) in args:
+            return None
+        (only,) = (arg for arg in args if arg is not type(None))
+        return _convert(only, value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f'{where} must be a list, got {value!r}')
+        hints = (args[0],) * len(value) if args[1:] == (...,) else args
+        if len(hints) != len(value):
+            raise ValueError(f'{where} must have {len(hints)} items, got {len(value)}')
+        return tuple(_convert(h, v, where) for h, v in zip(hints, value, strict=True))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f'{where} must be a mapping, got {value!r}')
+        return {k: _convert(args[1], v, f'{where}.{k}') for k, v in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_dict(hint, value, where)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ValueError(f'{where} must be {hint.__name__}, got {value!r}')
+    return value

@@ -1,0 +1,104 @@
+"""Records that cross a file: one frozen dataclass a kind of file, read strictly."""
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+import json
+import os
+from pathlib import Path
+import platform
+import subprocess
+from typing import Any
+
+from ssd_depth_core.config import from_dict, to_dict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """Hold measured figures together with what made them (`docs/results/<name>.json`)."""
+
+    title: str
+    """One line above the table."""
+    command: str
+    """The exact command that measured."""
+    seed: int | None
+    """Of everything random in the command; None where nothing is random."""
+    commit: str
+    """Git commit of the code, `-dirty` appended where files were changed, or `unknown`."""
+    machine: str
+    """Processor, cores and accelerator, in words, without host names."""
+    date: str
+    """ISO day."""
+    data: str
+    """What was measured on; synthetic data is called synthetic."""
+    rows: tuple[dict[str, Any], ...]
+    """One mapping a line of the table; every row has the same keys in the same order."""
+    notes: str = ''
+    """What the reader must know, as one Markdown paragraph."""
+
+    def __post_init__(self) -> None:
+        """Hold the table's form.
+
+        Raises:
+            ValueError: If there is no row or the rows' keys differ.
+        """
+        if not self.rows:
+            raise ValueError(f'result {self.title!r} has no rows; measure something first')
+        for row in self.rows:
+            if list(row) != list(self.rows[0]):
+                raise ValueError(
+                    f'rows must share their keys, got {list(row)} and {list(self.rows[0])}'
+                )
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write a result as JSON.
+
+    Args:
+        result: What was measured.
+        path: `docs/results/<name>.json`; parents are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(to_dict(result), indent=2) + '\n')
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.
+
+    Args:
+        path: A file that `write_result` wrote.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: If the file is not such a record.
+    """
+    return from_dict(Result, json.loads(path.read_text()), str(path))
+
+
+def provenance() -> dict[str, str]:
+    """Say where and when this process runs, for a `Result`.
+
+    Returns:
+        `commit`, `machine` and `date`.
+    """
+    return {'commit': _commit(), 'machine': _machine(), 'date': f'{datetime.now(timezone.utc):%F}'}
+
+
+def _commit() -> str:
+    root = Path(__file__).parent
+    try:
+        describe = ['git', '-C', str(root), 'describe', '--always', '--dirty', '--abbrev=10']
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+
+
+def _machine() -> str:
+    model = platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
+        if names:
+            model = names[0].partition(':')[2].strip()
+    return f'{model}, {os.cpu_count()} CPU cores, no accelerator used'
