@@ -1,0 +1,68 @@
+"""ONNX Runtime on the CPU: the smallest engine, and the one that installs everywhere."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+import onnxruntime
+
+from ssd_depth_core.runtime.backends import Shape
+
+
+class OnnxRuntimeBackend:
+    """Run a network with ONNX Runtime."""
+
+    name = 'onnxruntime'
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        """Wrap a session.
+
+        Args:
+            session: With the network loaded.
+        """
+        self._session = session
+        self.inputs = {node.name: _shape(node.shape) for node in session.get_inputs()}
+        self.outputs = {node.name: _shape(node.shape) for node in session.get_outputs()}
+
+    def run(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Run the network once.
+
+        Args:
+            image: (B, 3, H, W) float32, normalised.
+
+        Returns:
+            Each output by name.
+        """
+        results = self._session.run(list(self.outputs), {next(iter(self.inputs)): image})
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def load(path: Path, num_threads: int | None) -> OnnxRuntimeBackend:
+    """Load an ONNX file.
+
+    Args:
+        path: The file.
+        num_threads: For the work inside one operator; None for all cores.
+
+    Returns:
+        The backend, ready to run.
+
+    Raises:
+        ValueError: If ONNX Runtime cannot read the file.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads or 0
+    # Idle workers otherwise spin and take the cores from the rest of the robot.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # its errors share no narrower base class
+        raise ValueError(
+            f'ONNX Runtime cannot read {path} ({error}); the file is damaged or needs a newer '
+            'onnxruntime, copy or export it again'
+        ) from error
+    return OnnxRuntimeBackend(session)
+
+
+def _shape(axes: list[int | str | None]) -> Shape:
+    return tuple(axis if isinstance(axis, int) else None for axis in axes)

@@ -1,0 +1,30 @@
+"""From what the network gives to metres: the canonical camera undone, the sky left out."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_depth_core.model_spec import ModelSpec
+
+BEYOND_RANGE_SHARE = 0.97
+"""Canonical depth from this share of `max_depth_m` on counts as beyond range. The network's inverse
+depth only approaches its lower end, so what it means as sky comes out a little nearer."""
+
+
+def metric_depth(
+    inverse_depth: NDArray[np.float32], spec: ModelSpec, focal_px: float | None
+) -> NDArray[np.float32]:
+    """Turn canonical inverse depth into the live camera's depth.
+
+    Args:
+        inverse_depth: As the network gives it, any shape [1/m].
+        spec: Of the network.
+        focal_px: Of the live camera at the network's input size [px]; None takes the canonical one.
+
+    Returns:
+        Fresh array of the same shape [m]; NaN beyond range or where the network gave no number.
+    """
+    scale = 1.0 if focal_px is None else focal_px / spec.canonical_focal_px
+    farthest = 1.0 / (BEYOND_RANGE_SHARE * spec.max_depth_m)
+    known = (inverse_depth > farthest) & np.isfinite(inverse_depth)
+    depth = np.full(inverse_depth.shape, np.nan, np.float32)
+    return np.divide(np.float32(scale), inverse_depth, out=depth, where=known)

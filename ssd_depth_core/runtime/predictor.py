@@ -1,0 +1,240 @@
+"""The one way to run a depth network: on a robot, over a bag, on a folder of pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_depth_core.checks import check_image, check_intrinsics
+from ssd_depth_core.model_spec import load_spec, ModelSpec
+from ssd_depth_core.preprocess import focal_of, normalize, resize_intrinsics
+from ssd_depth_core.runtime.backends import Backend, BackendName, load_backend
+from ssd_depth_core.runtime.postprocess import metric_depth
+
+SHIPPED_MODEL = Path(__file__).parents[1] / 'weights' / 'student.onnx'
+"""What `model=None` means."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DepthPrediction:
+    """Hold what the network says about one picture, on the network's own grid (h, w)."""
+
+    depth: NDArray[np.float32]
+    """(h, w) along the optical axis [m]; NaN beyond range (sky)."""
+    confidence: NDArray[np.float32] | None
+    """(h, w), probability that depth is within 25 % of the truth; None if the model gives none."""
+    K: NDArray[np.float64] | None
+    """(3, 3), pixels of the (h, w) grid; None if none was given, and depth then assumes the model's
+    canonical camera."""
+
+
+class DepthPredictor:
+    """Turn pictures into depth with one loaded network.
+
+    The whole picture is resized to the network's input, whatever its aspect ratio: a stretch of a
+    few per cent does no harm, since depth follows the geometric mean of both focal lengths; crop
+    a picture first whose aspect ratio is another altogether.
+
+    Calls from several threads are safe and run one after the other.
+
+    Example:
+        >>> predictor = DepthPredictor.load()
+        >>> prediction = predictor.predict(image, K)
+        >>> prediction.depth.shape
+        (192, 320)
+    """
+
+    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+        """Join a network and its description; `load` reads both from files.
+
+        Args:
+            spec: Of the network.
+            backend: With the network loaded.
+
+        Raises:
+            ValueError: If the network's inputs or outputs are not those that the spec promises.
+        """
+        self.spec = spec
+        self._size = (spec.input_height, spec.input_width)
+        self._backend = backend
+        self._max_batch = _check_ports(spec, backend)
+        self._lock = Lock()
+        self._resized = np.empty((*self._size, 3), np.uint8)
+        self._blob = np.empty((1, 3, *self._size), np.float32)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        backend: BackendName = 'auto',
+        num_threads: int | None = None,
+    ) -> 'DepthPredictor':
+        """Load a network.
+
+        Args:
+            model: The `.onnx` file, its ModelSpec `.json` beside it; None for the shipped student.
+            backend: The engine; 'auto' takes OpenVINO where it is installed, else ONNX Runtime.
+            num_threads: CPU threads of the engine; None leaves the number to the engine.
+
+        Returns:
+            A predictor, ready to use.
+
+        Raises:
+            FileNotFoundError: If the model or its spec is missing.
+            ImportError: If the engine is not installed.
+            ValueError: If a file cannot be read, or the model and its spec do not fit each other.
+        """
+        path = SHIPPED_MODEL if model is None else Path(model)
+        spec = load_spec(path)
+        engine = load_backend(backend, path, num_threads)
+        try:
+            return cls(spec, engine)
+        except ValueError as error:
+            raise ValueError(f'model {path}: {error}') from error
+
+    @property
+    def backend_name(self) -> str:
+        """Which engine runs the network."""
+        return self._backend.name
+
+    def warm_up(self) -> None:
+        """Run the network once on zeros, so that the first picture is as fast as the others."""
+        with self._lock:
+            self._backend.run(np.zeros_like(self._blob))
+
+    def predict(
+        self, image: NDArray[np.uint8], K: NDArray[np.floating] | None = None
+    ) -> DepthPrediction:
+        """Predict the depth of one picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, any size.
+            K: (3, 3), pixels of `image` as passed; None assumes the model's canonical camera.
+
+        Returns:
+            Depth on the network's grid; the arrays belong to the caller.
+
+        Raises:
+            TypeError: If the image is not uint8.
+            ValueError: If the image is empty or not (H, W, 3), or K is not a pinhole matrix.
+        """
+        (prediction,) = self.predict_batch([image], [K])
+        return prediction
+
+    def predict_batch(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        Ks: Sequence[NDArray[np.floating] | None] | None = None,
+    ) -> list[DepthPrediction]:
+        """Predict the depth of several pictures.
+
+        One network call where the model's batch axis is free; one call a picture where it is 1.
+
+        Args:
+            images: Each (H, W, 3) uint8 RGB, of any size.
+            Ks: One (3, 3) or None for each image, pixels of that image; None for all None.
+
+        Returns:
+            One prediction a picture, in order; the arrays belong to the caller.
+
+        Raises:
+            TypeError: If an image is not uint8.
+            ValueError: If an image is empty or not (H, W, 3), a K is not a pinhole matrix, or
+                there are not as many Ks as images.
+        """
+        Ks = [None] * len(images) if Ks is None else Ks
+        if len(Ks) != len(images):
+            raise ValueError(
+                f'Ks must hold one K an image, got {len(Ks)} for {len(images)} images'
+            )
+        for image, K in zip(images, Ks, strict=True):
+            check_image(image)
+            if K is not None:
+                check_intrinsics(K)
+        step = self._max_batch or max(len(images), 1)
+        predictions = []
+        with self._lock:
+            for start in range(0, len(images), step):
+                part = slice(start, start + step)
+                predictions += self._predict_checked(images[part], Ks[part])
+        return predictions
+
+    def _predict_checked(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        Ks: Sequence[NDArray[np.floating] | None],
+    ) -> list[DepthPrediction]:
+        if len(self._blob) < len(images):
+            self._blob = np.empty((len(images), 3, *self._size), np.float32)
+        blob = self._blob[: len(images)]
+        for image, row in zip(images, blob, strict=True):
+            self._fill(image, row)
+        outputs = self._backend.run(blob)
+        return [
+            self._prediction(outputs, index, image.shape[:2], K)
+            for index, (image, K) in enumerate(zip(images, Ks, strict=True))
+        ]
+
+    def _fill(self, image: NDArray[np.uint8], row: NDArray[np.float32]) -> None:
+        """Resize and normalise one picture into one row of the network's input."""
+        height, width = self._size
+        shrinks = image.shape[0] >= height and image.shape[1] >= width
+        # Averaging over areas keeps far, thin things from flickering; it cannot enlarge.
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        cv2.resize(image, (width, height), dst=self._resized, interpolation=how)
+        ordered = self._resized if self.spec.colour_order == 'rgb' else self._resized[..., ::-1]
+        normalize(ordered, self.spec.mean, self.spec.std, out=row)
+
+    def _prediction(
+        self,
+        outputs: dict[str, NDArray[np.float32]],
+        index: int,
+        image_size: tuple[int, int],
+        K: NDArray[np.floating] | None,
+    ) -> DepthPrediction:
+        grid_K = None if K is None else resize_intrinsics(K, image_size, self._size)
+        return DepthPrediction(
+            depth=metric_depth(
+                outputs['inverse_depth'][index, 0],
+                self.spec,
+                None if grid_K is None else focal_of(grid_K),
+            ),
+            # A copy: the engine writes its next answer into the same memory.
+            confidence=outputs['confidence'][index, 0].copy()
+            if self.spec.has_confidence
+            else None,
+            K=grid_K,
+        )
+
+
+def _check_ports(spec: ModelSpec, backend: Backend) -> int | None:
+    """Hold the network to its spec; return its fixed batch size, or None where it is free."""
+    size = (spec.input_height, spec.input_width)
+    outputs = ['inverse_depth', 'confidence'] if spec.has_confidence else ['inverse_depth']
+    ports = [('input', 'image', 3, backend.inputs)]
+    ports += [('output', name, 1, backend.outputs) for name in outputs]
+    if len(backend.inputs) != 1:
+        raise ValueError(
+            f'the network must have the one input image, got {sorted(backend.inputs)}'
+        )
+    for kind, name, channels, shapes in ports:
+        if name not in shapes:
+            raise ValueError(
+                f'the network must have an {kind} {name} as its spec says, got {sorted(shapes)}; '
+                'export it again'
+            )
+        expected = (channels, *size)
+        shape = shapes[name]
+        fits = len(shape) == 4 and all(
+            axis in (None, want) for axis, want in zip(shape[1:], expected, strict=True)
+        )
+        if not fits or shape[0] not in (None, 1):
+            raise ValueError(
+                f'{kind} {name} must be (B, {channels}, {size[0]}, {size[1]}) with B free or 1 as '
+                f'its spec says, got {shape}; export it again'
+            )
+    return backend.inputs['image'][0]
