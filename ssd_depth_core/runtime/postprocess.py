@@ -2,12 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ssd_depth_core.model_spec import ModelSpec
 
 BEYOND_RANGE_SHARE = 0.97
-"""Canonical depth from this share of `max_depth_m` on counts as beyond range. The network's inverse
-depth only approaches its lower end, so what it means as sky comes out a little nearer."""
+"""Canonical depth from this share of `max_depth_m` on counts as beyond range: the network only
+approaches the lower end of its inverse depth, so what it means as sky comes out a little nearer."""
 
 
 def metric_depth(
@@ -18,7 +17,7 @@ def metric_depth(
     Args:
         inverse_depth: As the network gives it, any shape [1/m].
         spec: Of the network.
-        focal_px: Of the live camera at the network's input size [px]; None takes the canonical one.
+        focal_px: Of the live camera at the network's input size; None takes the canonical one.
 
     Returns:
         Fresh array of the same shape [m]; NaN beyond range or where the network gave no number.

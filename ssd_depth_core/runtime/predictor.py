@@ -8,7 +8,6 @@ from threading import Lock
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.model_spec import load_spec, ModelSpec
 from ssd_depth_core.preprocess import focal_of, normalize, resize_intrinsics
@@ -28,7 +27,7 @@ class DepthPrediction:
     confidence: NDArray[np.float32] | None
     """(h, w), probability that depth is within 25 % of the truth; None if the model gives none."""
     K: NDArray[np.float64] | None
-    """(3, 3), pixels of the (h, w) grid; None if none was given, and depth then assumes the model's
+    """(3, 3), pixels of the (h, w) grid; None if none was given: depth then assumes the model's
     canonical camera."""
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 import openvino
-
 from ssd_depth_core.runtime.backends import Shape
 
 
@@ -50,9 +49,9 @@ def load(path: Path, num_threads: int | None) -> OpenVinoBackend:
     Raises:
         ValueError: If OpenVINO cannot read the file.
     """
-    # float32 by name: where it may choose, OpenVINO takes bfloat16 or float16, which costs accuracy
-    # and, on a CPU that must emulate it, was measured 33 times slower. No cache: compiling these
-    # networks takes a second, and a stale cache is hard to see.
+    # float32 by name: where it may choose, OpenVINO takes a 16-bit type, which costs accuracy and,
+    # on a CPU that must emulate it, was measured 33 times slower. No cache: compiling takes about
+    # a second, and a stale cache is hard to see.
     options = {
         'PERFORMANCE_HINT': 'LATENCY',
         'INFERENCE_PRECISION_HINT': 'f32',
