@@ -1,0 +1,48 @@
+from dataclasses import dataclass
+
+import pytest
+
+from training._cli import config_of, device_of, stage_parser
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Config:
+    seed: int = 1
+    rate_hz: float = 12.0
+
+
+@pytest.fixture
+def config_path(tmp_path):
+    path = tmp_path / 'stage.yaml'
+    path.write_text('seed: 5\nrate_hz: 2\n')
+    return path
+
+
+def _parse(*argv):
+    return stage_parser('Do something.', 'python -m training.x').parse_args(list(map(str, argv)))
+
+
+def test_config_comes_from_the_file(config_path, tmp_path):
+    args = _parse('--config', config_path, '--out', tmp_path)
+    assert config_of(_Config, args) == _Config(seed=5, rate_hz=2.0)
+
+
+def test_set_and_seed_replace_fields(config_path, tmp_path):
+    args = _parse('--config', config_path, '--out', tmp_path, '--set', 'rate_hz=3', '--seed', 7)
+    assert config_of(_Config, args) == _Config(seed=7, rate_hz=3.0)
+
+
+def test_unknown_field_is_named(config_path, tmp_path):
+    args = _parse('--config', config_path, '--out', tmp_path, '--set', 'speed=3')
+    with pytest.raises(ValueError, match='speed'):
+        config_of(_Config, args)
+
+
+def test_device_is_the_one_asked_for(config_path, tmp_path):
+    args = _parse('--config', config_path, '--out', tmp_path, '--device', 'cpu')
+    assert device_of(args) == 'cpu'
+
+
+def test_shared_options_stay_at_five():
+    options = {action.dest for action in stage_parser('x', 'y')._actions} - {'help'}
+    assert options == {'config', 'set', 'out', 'seed', 'device'}

@@ -1,0 +1,70 @@
+"""The options that every stage shares, so that all of them are called in the same way."""
+
+import argparse
+from pathlib import Path
+from typing import TypeVar
+
+from ssd_depth_core.config import load_yaml
+
+T = TypeVar('T')
+
+
+def stage_parser(description: str, example: str) -> argparse.ArgumentParser:
+    """Make a parser with the shared options; a stage adds its own paths to it.
+
+    Args:
+        description: What the stage does, one sentence.
+        example: One real command, shown under the options.
+
+    Returns:
+        A parser with `--config`, `--set`, `--out`, `--seed` and `--device`.
+    """
+    parser = argparse.ArgumentParser(description=description, epilog=f'example: {example}')
+    parser.add_argument(
+        '--config', type=Path, required=True, metavar='YAML', help='what to do; see config/'
+    )
+    parser.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        metavar='FIELD=VALUE',
+        help='replace one field of the config, e.g. optim.lr=1e-4; may be repeated',
+    )
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='where to write')
+    parser.add_argument('--seed', type=int, metavar='N', help="replace the config's seed")
+    parser.add_argument(
+        '--device', metavar='NAME', help='cpu, cuda or cuda:1 (default: a GPU where there is one)'
+    )
+    return parser
+
+
+def config_of(cls: type[T], args: argparse.Namespace) -> T:
+    """Read the config that the shared options name.
+
+    Args:
+        cls: The dataclass that the YAML mirrors; it has a field `seed` if `--seed` is to be used.
+        args: Parsed by a `stage_parser`.
+
+    Returns:
+        The validated config, `--set` and `--seed` applied, in this order.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file, an override or a value is wrong.
+    """
+    seed = () if args.seed is None else (f'seed={args.seed}',)
+    return load_yaml(cls, args.config, (*args.set, *seed))
+
+
+def device_of(args: argparse.Namespace) -> str:
+    """Choose where torch computes.
+
+    Args:
+        args: Parsed by a `stage_parser`.
+
+    Returns:
+        What `torch.device` takes.
+    """
+    import torch  # here, so that `--help` answers at once
+
+    return args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
