@@ -1,4 +1,4 @@
-"""Checks at the border, so that every error names the thing, the rule, the value and the remedy."""
+"""Checks at the border, so that every error names the thing, the rule, the value, the remedy."""
 
 import hashlib
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+import re
 import types
 from typing import Any, get_args, get_origin, get_type_hints, Literal, TypeVar, Union
 
@@ -78,13 +79,14 @@ def load_yaml(cls: type[T], path: Path, overrides: tuple[str, ...] = ()) -> T:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no mapping, or as `from_dict`.
+        ValueError: If the file is no YAML mapping, an override is no `a.b=value` or goes below a
+            field that has no fields of its own, or as `from_dict`.
     """
-    import yaml  # here, so that layer 0 imports with numpy alone
-
     if not path.is_file():
         raise FileNotFoundError(f'config not found at {path}; see config/ for the ones shipped')
-    values = yaml.safe_load(path.read_text()) or {}
+    values = _parse_yaml(path.read_text(), str(path))
+    if values is None:  # an empty file: every field at its default
+        values = {}
     if not isinstance(values, dict):
         raise ValueError(f'{path}: expected a mapping of fields, got {type(values).__name__}')
     for item in overrides:
@@ -95,8 +97,25 @@ def load_yaml(cls: type[T], path: Path, overrides: tuple[str, ...] = ()) -> T:
         node = values
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[leaf] = yaml.safe_load(text)
+            if not isinstance(node, dict):
+                raise ValueError(f'--set {item}: {parent} holds {node!r} and has no fields')
+        node[leaf] = _parse_yaml(text, f'--set {item}')
     return from_dict(cls, values, str(path))
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    import yaml  # here, so that layer 0 imports with numpy alone
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+        """Reads `1e-4` as the number it is in YAML 1.2; PyYAML's YAML 1.1 wants `1.0e-4`."""
+
+    Loader.add_implicit_resolver(
+        'tag:yaml.org,2002:float', re.compile(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+$'), [*'-+0123456789']
+    )
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f'{where} is no YAML: {error}') from None
 
 
 def _plain(value: Any) -> Any:
@@ -131,8 +150,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise ValueError(f'{where} must be a mapping, got {value!r}')
-        return {k: _convert(args[1], v, f'{where}.{k}') for k, v in value.items()}
-    if dataclasses.is_dataclass(hint):
+        return {
+            _convert(args[0], k, f'{where}: key'): _convert(args[1], v, f'{where}.{k}')
+            for k, v in value.items()
+        }
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else from_dict(hint, value, where)
     if hint is Path and isinstance(value, str):
         return Path(value)

@@ -37,8 +37,8 @@ def depth_metrics(
     """Compare a predicted depth with the true one.
 
     The order is md4all's: choose valid truth, scale by the medians where asked, clamp the
-    prediction, measure. A NaN in the prediction ('beyond range') is scored as `max_depth_m`, so
-    that a method cannot raise its figures by leaving pixels out.
+    prediction, measure. A NaN in the prediction ('beyond range') counts as `max_depth_m` in the
+    median and in the score, so that a method cannot raise its figures by leaving pixels out.
 
     Args:
         depth: Predicted, any shape [m].
@@ -51,7 +51,7 @@ def depth_metrics(
         The metrics, or None where no pixel of the truth is valid.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the shapes differ, or the median to scale by is not positive.
     """
     if depth.shape != truth.shape:
         raise ValueError(f'depth and truth must have one shape, got {depth.shape}, {truth.shape}')
@@ -59,10 +59,16 @@ def depth_metrics(
         valid = (truth > min_depth_m) & (truth < max_depth_m)
     if not valid.any():
         return None
-    d = np.nan_to_num(depth[valid].astype(np.float64), nan=max_depth_m, posinf=max_depth_m)
+    d = depth[valid].astype(np.float64)
     t = truth[valid].astype(np.float64)
+    beyond = np.isnan(d) | np.isposinf(d)
+    d[beyond] = max_depth_m
     if median_scaled:
-        d = d * (np.median(t) / np.median(d))
+        median = np.median(d)
+        if median <= 0:
+            raise ValueError(f'depth must have a median > 0 m to be scaled by, got {median:g}')
+        d *= np.median(t) / median
+        d[beyond] = max_depth_m
     d = np.clip(d, min_depth_m, max_depth_m)
     ratio = np.maximum(d / t, t / d)
     return DepthMetrics(

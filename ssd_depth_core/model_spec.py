@@ -84,8 +84,10 @@ class ModelSpec:
             )
         if not 0 < self.canonical_focal_px < math.inf:
             raise ValueError(f'canonical_focal_px must be > 0, got {self.canonical_focal_px}')
-        if min(self.std) <= 0:
-            raise ValueError(f'std must be > 0 in every channel, got {self.std}')
+        if not all(math.isfinite(mean) for mean in self.mean):
+            raise ValueError(f'mean must be finite in every channel, got {self.mean}')
+        if not all(0 < std < math.inf for std in self.std):
+            raise ValueError(f'std must be > 0 and finite in every channel, got {self.std}')
 
 
 def spec_path_of(onnx_path: Path) -> Path:
@@ -96,7 +98,12 @@ def spec_path_of(onnx_path: Path) -> Path:
 
     Returns:
         The same path ending in `.json` instead of `.onnx`.
+
+    Raises:
+        ValueError: If the path does not end in `.onnx`.
     """
+    if onnx_path.suffix != '.onnx':
+        raise ValueError(f'model must be an .onnx file, got {onnx_path}; its .json lies beside it')
     return onnx_path.with_suffix('.json')
 
 
@@ -111,17 +118,17 @@ def load_spec(onnx_path: Path) -> ModelSpec:
 
     Raises:
         FileNotFoundError: If either file is missing.
-        ValueError: If the JSON cannot be read, has unknown or missing fields, or names another
-            file's sha256.
+        ValueError: If the path does not end in `.onnx`, the JSON cannot be read or has unknown or
+            missing fields, or it names another file's sha256.
     """
-    remedy = 'make one with `python -m training.export`, or leave the model out for the shipped one'
+    remedy = 'export one with `python -m training.export`, or name none to use the shipped one'
     path = spec_path_of(onnx_path)
     check_file(onnx_path, 'model', remedy)
     check_file(path, 'ModelSpec', remedy)
     try:
         values = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'ModelSpec {path} is not JSON ({error}); export the model again') from None
+        raise ValueError(f'ModelSpec {path} is no JSON ({error}); export it again') from None
     spec = from_dict(ModelSpec, values, str(path))
     digest = sha256_of(onnx_path)
     if digest != spec.onnx_sha256:
@@ -141,6 +148,9 @@ def save_spec(spec: ModelSpec, onnx_path: Path) -> Path:
 
     Returns:
         The path written.
+
+    Raises:
+        ValueError: If the path does not end in `.onnx`.
     """
     path = spec_path_of(onnx_path)
     path.write_text(json.dumps(to_dict(spec), indent=2) + '\n')

@@ -71,18 +71,31 @@ def read_result(path: Path) -> Result:
         The record.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If the file is not such a record.
     """
-    return from_dict(Result, json.loads(path.read_text()), str(path))
+    try:
+        values = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'result {path} is no JSON ({error}); measure it again') from None
+    return from_dict(Result, values, str(path))
 
 
-def provenance() -> dict[str, str]:
+def provenance(accelerator: str | None = None) -> dict[str, str]:
     """Say where and when this process runs, for a `Result`.
+
+    Args:
+        accelerator: What the caller measured on besides the processor, e.g. `NVIDIA L4`; None
+            where there was nothing else.
 
     Returns:
         `commit`, `machine` and `date`.
     """
-    return {'commit': _commit(), 'machine': _machine(), 'date': f'{datetime.now(timezone.utc):%F}'}
+    return {
+        'commit': _commit(),
+        'machine': f'{_processor()}, {accelerator or "no accelerator used"}',
+        'date': f'{datetime.now(timezone.utc):%F}',
+    }
 
 
 def _commit() -> str:
@@ -94,11 +107,12 @@ def _commit() -> str:
         return 'unknown'
 
 
-def _machine() -> str:
+def _processor() -> str:
     model = platform.machine()
     cpuinfo = Path('/proc/cpuinfo')
     if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
-        if names:
-            model = names[0].partition(':')[2].strip()
-    return f'{model}, {os.cpu_count()} CPU cores, no accelerator used'
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith('model name'):
+                model = line.partition(':')[2].strip()
+                break
+    return f'{model}, {os.cpu_count()} CPU cores'
