@@ -6,7 +6,7 @@ from ssd_depth_core.model_spec import ModelSpec
 
 BEYOND_RANGE_SHARE = 0.97
 """Canonical depth from this share of `max_depth_m` on counts as beyond range: the network only
-approaches the lower end of its inverse depth, so what it means as sky comes out a little nearer."""
+approaches the lower end of its inverse depth, so sky comes out a little nearer than that end."""
 
 
 def metric_depth(

@@ -1,0 +1,62 @@
+"""Compressed pictures to arrays; a damaged one is an error, never a half-grey picture."""
+
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from ssd_depth_core.checks import check_file
+
+Reduction = Literal[1, 2, 4, 8]
+
+_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+
+
+def decode_image(data: bytes, reduction: Reduction = 1) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG or any other picture that OpenCV reads.
+
+    Args:
+        data: The file's bytes.
+        reduction: Divides both sides, rounded up; a JPEG decodes the faster for it.
+
+    Returns:
+        (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
+
+    Raises:
+        ValueError: If the bytes are no picture, or a JPEG that was cut short.
+    """
+    # OpenCV fills what is missing of a JPEG with grey and only prints a warning. In the last scan
+    # 0xFF is always followed by a zero or a restart marker, so the end marker cannot be mistaken.
+    if data.startswith(_JPEG_START) and data.find(_JPEG_END, data.rfind(_JPEG_SCAN)) < 0:
+        raise ValueError(f'JPEG of {len(data)} bytes has no end; it was cut short, copy it again')
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction]) if data else None
+    if picture is None:
+        raise ValueError(f'{len(data)} bytes are no picture that OpenCV reads; use JPEG or PNG')
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture.
+
+    Args:
+        path: JPEG, PNG or any other format that OpenCV reads.
+
+    Returns:
+        (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no picture, or a JPEG that was cut short.
+    """
+    check_file(path, 'picture', 'check the path')
+    try:
+        return decode_image(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
