@@ -10,6 +10,7 @@ LiDAR return bilinearly in inverse depth, 'beyond range' as inverse depth 0; the
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+import shlex
 import sys
 from typing import Any
 
@@ -34,8 +35,8 @@ GROUPS: dict[str, Callable[[RealFrame], bool]] = {
 }
 _NOTES = (
     f'Constant: {trivial.CONSTANT_M:g} m everywhere. Walled road: each pixel on a flat road that '
-    f"ends at a wall {trivial.WALL_M:g} m off, from the camera's real intrinsics; nuScenes cameras "
-    'as mounted, DDAD cameras level and 1.5 m high. All pictures were taken by day. Depth is scored '
+    f'ends at a wall {trivial.WALL_M:g} m off, from the real intrinsics; nuScenes cameras as '
+    'mounted, DDAD cameras level and 1.5 m high. All pictures were taken by day. Depth is scored '
     'from 0.1 m to 80 m at the LiDAR returns; median-scaled means times median(truth) / '
     'median(depth), per picture.'
 )
@@ -172,9 +173,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         result = Result(
             title='Real pictures with LiDAR depth, by day',
-            command='python bench/real_frames.py --json docs/results/real_frames.json',
+            command=shlex.join(['python', 'bench/real_frames.py', *(argv or sys.argv[1:])]),
             seed=None,
-            data='one real nuScenes key frame and 27 real DDAD pictures; nothing was trained on them',
+            data='one real nuScenes key frame and 27 real DDAD pictures, none used in training',
             rows=tuple(rows),
             notes=_NOTES,
             **provenance(),
