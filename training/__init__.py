@@ -1,0 +1,1 @@
+"""Stages from a seed or a log to exported weights: `python -m training.<stage>`; not installed."""
