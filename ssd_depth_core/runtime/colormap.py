@@ -10,9 +10,8 @@ FARTHEST_M = 80.0
 """Shown in the coldest colour: the range that driving benchmarks score."""
 
 # Turbo runs from dark blue to dark red; its perceived steps are more even than jet's.
-_TURBO_RGB = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[
-    :, 0, ::-1
-].copy()
+_LEVELS = np.arange(256, dtype=np.uint8)[:, None]
+_TURBO_RGB = np.array(cv2.applyColorMap(_LEVELS, cv2.COLORMAP_TURBO)[:, 0, ::-1], np.uint8)
 
 
 def colorize(

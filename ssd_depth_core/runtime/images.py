@@ -39,7 +39,7 @@ def decode_image(data: bytes, reduction: Reduction = 1) -> NDArray[np.uint8]:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction]) if data else None
     if picture is None:
         raise ValueError(f'{len(data)} bytes are no picture that OpenCV reads; use JPEG or PNG')
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

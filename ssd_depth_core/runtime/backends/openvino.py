@@ -63,8 +63,9 @@ def load(path: Path, num_threads: int | None) -> OpenVinoBackend:
     try:
         model = core.compile_model(core.read_model(path), 'CPU', options)
     except RuntimeError as error:
+        reason = ' '.join(str(error).split())  # it comes in many lines; a log wants one
         raise ValueError(
-            f'OpenVINO cannot read {path} ({error}); the file is damaged or needs a newer '
+            f'OpenVINO cannot read {path} ({reason}); the file is damaged or needs a newer '
             'openvino, copy or export it again'
         ) from error
     return OpenVinoBackend(model)

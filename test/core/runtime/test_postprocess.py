@@ -1,0 +1,45 @@
+from dataclasses import replace
+
+import numpy as np
+from ssd_depth_core.model_spec import ModelSpec
+from ssd_depth_core.runtime.postprocess import metric_depth
+
+SPEC = ModelSpec(
+    name='tiny',
+    onnx_sha256='0' * 64,
+    input_height=6,
+    input_width=8,
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    canonical_focal_px=10.0,
+    training_data='none',
+    training_command='none',
+    metrics={},
+    licence='Apache-2.0',
+)
+
+
+def test_depth_scales_with_the_live_focal_length() -> None:
+    inverse = np.array([[0.5, 0.1]], np.float32)
+    np.testing.assert_allclose(metric_depth(inverse, SPEC, None), [[2.0, 10.0]])
+    np.testing.assert_allclose(metric_depth(inverse, SPEC, 25.0), [[5.0, 25.0]])
+
+
+def test_range_ends_at_97_percent_of_the_canonical_maximum() -> None:
+    spec = replace(SPEC, max_depth_m=100.0)
+    inverse = np.array([1 / 96.9, 1 / 97.1], np.float32)
+    # Twice the focal length moves the end of the range to 194 m: it is the canonical depth's.
+    depth = metric_depth(inverse, spec, 20.0)
+    np.testing.assert_allclose(depth, [193.8, np.nan], rtol=1e-6)
+
+
+def test_what_is_no_inverse_depth_is_nan() -> None:
+    inverse = np.array([np.nan, np.inf, 0.0, -1.0], np.float32)
+    assert np.isnan(metric_depth(inverse, SPEC, None)).all()
+
+
+def test_result_is_a_fresh_array() -> None:
+    inverse = np.full((2, 2), 0.5, np.float32)
+    depth = metric_depth(inverse, SPEC, None)
+    assert not np.shares_memory(depth, inverse)
+    assert depth.dtype == np.float32
