@@ -136,7 +136,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--model', type=Path, help='ONNX file; the shipped student if left out')
     parser.add_argument('--json', type=Path, help='write the figures here, for docs/results.md')
     parser.add_argument('--pictures', type=Path, help='write input | truth | prediction here')
-    options = parser.parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    options = parser.parse_args(arguments)
     if not options.realdata.is_dir():
         print(f'skipped: no real pictures at {options.realdata}')
         return 0
@@ -173,7 +174,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         result = Result(
             title='Real pictures with LiDAR depth, by day',
-            command=shlex.join(['python', 'bench/real_frames.py', *(argv or sys.argv[1:])]),
+            command=shlex.join(['python', 'bench/real_frames.py', *arguments]),
             seed=None,
             data='one real nuScenes key frame and 27 real DDAD pictures, none used in training',
             rows=tuple(rows),
