@@ -1,0 +1,1 @@
+"""Readers of driving data sets, one module a data set; nothing is imported here."""
