@@ -1,0 +1,287 @@
+"""Reader of the rendered training set: twins of one street in several conditions, exact depth.
+
+<set>/frames.jsonl             one line a frame (`FrameLine`)
+<set>/<condition>/<id>.jpg     pixel-aligned twins
+<set>/depth/<id>.png           uint16: depth in 1/256 m, 0 unknown, 65535 sky or beyond 255 m
+"""
+
+from dataclasses import dataclass, field
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch.utils.data import Dataset
+
+from ssd_depth_core.checks import check_file, check_intrinsics
+from ssd_depth_core.config import from_dict
+from ssd_depth_core.data.augment import (
+    AugmentConfig,
+    crop_resize,
+    flip,
+    photometric,
+    random_window,
+)
+from ssd_depth_core.exact_depth import decode_exact_depth
+from ssd_depth_core.preprocess import normalize
+
+REMEDY = 'render a set with `python -m training.render_training_set`'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameLine:
+    """Hold one line of `frames.jsonl`."""
+
+    schema_version: Literal[1]
+    """Of the line's form."""
+    id: str
+    """Stem of the frame's files."""
+    K: tuple[tuple[float, ...], ...]
+    """(3, 3), pixels of the stored pictures."""
+    split: Literal['train', 'validation']
+    """Streets of one split never appear in the other."""
+    conditions: tuple[str, ...]
+    """Folders in which the frame has a picture."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """Hold a frame and where it lies."""
+
+    folder: Path
+    """The set."""
+    line: FrameLine
+    """What the set says of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderedConfig:
+    """Say which pictures of a set are drawn and how they are changed."""
+
+    condition_weights: dict[str, float] = field(
+        default_factory=lambda: {'day-clear': 1.0, 'night': 1.0, 'day-rain': 1.0}
+    )
+    """Relative frequency of each condition among those that a frame has."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """What happens to a training picture."""
+
+    def __post_init__(self) -> None:
+        """Validate the weights.
+
+        Raises:
+            ValueError: If there is none, one is negative, or all are zero.
+        """
+        weights = self.condition_weights.values()
+        if not weights or min(weights) < 0 or sum(weights) == 0:
+            raise ValueError(
+                f'condition_weights must be >= 0 and not all 0, got {self.condition_weights}'
+            )
+
+
+def read_frames(folders: list[Path], split: Literal['train', 'validation']) -> list[Frame]:
+    """List the frames that are complete now; a set may still be growing.
+
+    Args:
+        folders: One or more sets, read in order.
+        split: Which frames.
+
+    Returns:
+        At least one frame, in the order of the files.
+
+    Raises:
+        FileNotFoundError: If a set has no `frames.jsonl`.
+        ValueError: If a line breaks the form, or no frame is of the split.
+    """
+    frames = []
+    for folder in folders:
+        path = folder / 'frames.jsonl'
+        check_file(path, 'training set', REMEDY)
+        complete, _, _ = path.read_text().rpartition(
+            '\n'
+        )  # a last line without end is being written
+        for number, text in enumerate(complete.splitlines(), 1):
+            try:
+                values = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise ValueError(f'{path}:{number} is not JSON ({error}); {REMEDY}') from None
+            line = from_dict(FrameLine, values, f'{path}:{number}')
+            check_intrinsics(np.array(line.K), f'{path}:{number}: K')
+            if line.split == split:
+                frames.append(Frame(folder=folder, line=line))
+    if not frames:
+        raise ValueError(f'no {split} frame in {", ".join(map(str, folders))}; {REMEDY}')
+    return frames
+
+
+def read_image(frame: Frame, condition: str) -> NDArray[np.uint8]:
+    """Decode one picture.
+
+    Args:
+        frame: Which.
+        condition: One of the frame's.
+
+    Returns:
+        (H, W, 3) RGB.
+
+    Raises:
+        ValueError: If the file is missing or cannot be decoded.
+    """
+    path = frame.folder / condition / f'{frame.line.id}.jpg'
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ValueError(f'picture {path} is missing or damaged; {REMEDY}')
+    return image
+
+
+def read_depth(frame: Frame) -> NDArray[np.float32]:
+    """Decode exact depth.
+
+    Args:
+        frame: Which.
+
+    Returns:
+        (H, W) [m]; NaN where unknown, inf for sky and beyond 255 m.
+
+    Raises:
+        ValueError: If the file is missing or is not 16 bit, one channel.
+    """
+    path = frame.folder / 'depth' / f'{frame.line.id}.png'
+    coded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if coded is None or coded.dtype != np.uint16 or coded.ndim != 2:
+        raise ValueError(f'depth {path} is missing, damaged or not 16 bit; {REMEDY}')
+    return decode_exact_depth(coded)
+
+
+class TrainingFrames(Dataset[dict[str, torch.Tensor]]):
+    """Give augmented training samples by (frame number, seed): the same pair, the same sample."""
+
+    def __init__(
+        self,
+        frames: list[Frame],
+        config: RenderedConfig,
+        size: tuple[int, int],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        """Keep the list; files are opened as samples are asked for.
+
+        Args:
+            frames: What to draw from.
+            config: Conditions and augmentation.
+            size: (H, W) of the network's input, pixels.
+            mean: Per channel, of values in [0, 1].
+            std: Per channel, of values in [0, 1].
+        """
+        self.frames = frames
+        self.config = config
+        self.size = size
+        self.mean = mean
+        self.std = std
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return len(self.frames)
+
+    def __getitem__(self, draw: tuple[int, int]) -> dict[str, torch.Tensor]:
+        """Make one sample.
+
+        Args:
+            draw: Frame number and seed; the seed alone decides condition and augmentation, so
+                that the number of workers changes nothing.
+
+        Returns:
+            `image` (3, H, W) float32 normalised, `depth` (1, H, W) float32 [m] (NaN unknown, inf
+            beyond), `K` (3, 3) float32 pixels of that image.
+        """
+        number, seed = draw
+        frame, rng = self.frames[number], np.random.default_rng(seed)
+        image, depth = read_image(frame, self._condition(frame, rng)), read_depth(frame)
+        K = np.array(frame.line.K)
+        augment = self.config.augment
+        window = random_window(image.shape[:2], augment, rng)
+        image, depth, K = crop_resize(image, depth, K, window, self.size)
+        if rng.random() < augment.flip:
+            image, depth, K = flip(image, depth, K)
+        image = photometric(image, augment, rng)
+        return _sample(image, depth, K, self.mean, self.std)
+
+    def _condition(self, frame: Frame, rng: np.random.Generator) -> str:
+        names = frame.line.conditions
+        weights = np.array([self.config.condition_weights.get(name, 0.0) for name in names])
+        if weights.sum() == 0:
+            raise ValueError(
+                f'frame {frame.line.id} has only {", ".join(names)}, none with a weight in '
+                f'condition_weights {self.config.condition_weights}'
+            )
+        return str(rng.choice(names, p=weights / weights.sum()))
+
+
+class EvaluationFrames(Dataset[dict[str, torch.Tensor]]):
+    """Give unchanged samples of one condition, in order, at the network's input size."""
+
+    def __init__(
+        self,
+        frames: list[Frame],
+        condition: str,
+        size: tuple[int, int],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        """Keep the frames that have the condition.
+
+        Args:
+            frames: What to take from.
+            condition: Which picture of each.
+            size: (H, W) of the network's input, pixels.
+            mean: Per channel, of values in [0, 1].
+            std: Per channel, of values in [0, 1].
+
+        Raises:
+            ValueError: If no frame has the condition.
+        """
+        self.frames = [frame for frame in frames if condition in frame.line.conditions]
+        if not self.frames:
+            raise ValueError(f'no frame has the condition {condition}; {REMEDY}')
+        self.condition = condition
+        self.size = size
+        self.mean = mean
+        self.std = std
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return len(self.frames)
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        """Read one sample.
+
+        Args:
+            number: Of the frame.
+
+        Returns:
+            As `TrainingFrames`.
+        """
+        frame = self.frames[number]
+        image, depth, K = (
+            read_image(frame, self.condition),
+            read_depth(frame),
+            np.array(frame.line.K),
+        )
+        whole = (0, 0, *image.shape[:2])
+        return _sample(*crop_resize(image, depth, K, whole, self.size), self.mean, self.std)
+
+
+def _sample(
+    image: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    K: NDArray[np.float64],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> dict[str, Any]:
+    return {
+        'image': torch.from_numpy(normalize(image, mean, std)),
+        'depth': torch.from_numpy(np.ascontiguousarray(depth))[None],
+        'K': torch.from_numpy(K.astype(np.float32)),
+    }

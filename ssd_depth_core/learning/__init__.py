@@ -1,0 +1,1 @@
+"""Training: one loop, tasks that say what is learnt, evaluation, and what lies in a run folder."""

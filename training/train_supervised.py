@@ -1,0 +1,49 @@
+"""Train a depth network on rendered sets with exact depth."""
+
+from collections.abc import Sequence
+import logging
+from pathlib import Path
+import shlex
+import sys
+
+from training._cli import config_of, device_of, stage_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage.
+
+    Args:
+        argv: Arguments without the program's name; None: those of the process.
+
+    Returns:
+        Exit status.
+    """
+    parser = stage_parser(
+        __doc__ or '',
+        'python -m training.train_supervised --config config/train/student_supervised.yaml '
+        '--data synthdrive_data/train --out runs/student',
+    )
+    parser.add_argument(
+        '--data', type=Path, nargs='+', required=True, metavar='DIR', help='training sets'
+    )
+    parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format='%(message)s')
+
+    from ssd_depth_core.learning.supervised import SupervisedConfig, train_supervised
+
+    arguments = sys.argv[1:] if argv is None else argv
+    run = train_supervised(
+        config_of(SupervisedConfig, args),
+        args.data,
+        args.out,
+        command=shlex.join(['python', '-m', 'training.train_supervised', *arguments]),
+        resume=args.resume,
+        cpu=device_of(args) == 'cpu',
+    )
+    print(f'weights: {run.checkpoint}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
