@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from ssd_depth_core.preprocess import resize_intrinsics
 
 Image = NDArray[np.uint8]
@@ -234,7 +233,7 @@ def _grey(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _noise(image: Image, rng: np.random.Generator) -> Image:
-    """Add noise whose variance has a part that grows with the signal (shot) and one that does not."""
+    """Add noise of a constant variance (read) and one that grows with the signal (shot)."""
     read, shot = rng.uniform(0, 8), rng.uniform(0, 1.2)
     deviation = np.sqrt(read**2 + shot**2 * np.arange(256)).astype(np.float32)
     noise = rng.standard_normal(image.shape, dtype=np.float32)

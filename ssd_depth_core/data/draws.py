@@ -1,4 +1,4 @@
-"""Which sample comes next: a stream that can be entered anywhere, so that a run resumes exactly."""
+"""Which sample comes next: a stream that can be entered anywhere, so that runs resume exactly."""
 
 from collections.abc import Iterator
 

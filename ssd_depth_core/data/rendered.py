@@ -13,9 +13,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-import torch
-from torch.utils.data import Dataset
-
 from ssd_depth_core.checks import check_file, check_intrinsics
 from ssd_depth_core.config import from_dict
 from ssd_depth_core.data.augment import (
@@ -27,6 +24,8 @@ from ssd_depth_core.data.augment import (
 )
 from ssd_depth_core.exact_depth import decode_exact_depth
 from ssd_depth_core.preprocess import normalize
+import torch
+from torch.utils.data import Dataset
 
 REMEDY = 'render a set with `python -m training.render_training_set`'
 

@@ -8,13 +8,12 @@ from typing import Any
 
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file, save_file
-import torch
-from torch import nn
-
 from ssd_depth_core.checks import check_file
 from ssd_depth_core.config import from_dict, to_dict
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 from ssd_depth_core.models.factory import build_depth_net
+import torch
+from torch import nn
 
 METADATA_KEY = 'ssd_depth'
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
-
 from ssd_depth_core.metrics import depth_metrics, DepthMetrics, mean_metrics
 from ssd_depth_core.preprocess import focal_of
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 Predict = Callable[[torch.Tensor], torch.Tensor]
 """From normalised images (B, 3, H, W) to canonical inverse depth (B, 1, H, W) [1/m]."""

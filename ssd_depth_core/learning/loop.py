@@ -10,20 +10,19 @@ from dataclasses import dataclass
 import logging
 import math
 import time
-from typing import Any
+from typing import Any, Literal
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast
+from ssd_depth_core.data.draws import EndlessDraws
+from ssd_depth_core.learning.checkpoint import load_state, save_state
+from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.task import Task
 from timm.optim import param_groups_weight_decay
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
-
-from ssd_depth_core.data.draws import EndlessDraws
-from ssd_depth_core.learning.checkpoint import load_state, save_state
-from ssd_depth_core.learning.run_folder import RunFolder
-from ssd_depth_core.learning.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +47,8 @@ class LoopConfig:
     """Longer gradients are shortened to this."""
     ema_decay: float = 0.999
     """Of the average of the weights that is validated and saved; smaller in the first steps."""
-    mixed_precision: str = 'no'
-    """'no', 'bf16' or 'fp16', as Accelerate knows them; bf16 pays where `lscpu` says avx512_bf16."""
+    mixed_precision: Literal['no', 'bf16', 'fp16'] = 'no'
+    """As Accelerate knows them; on a CPU bf16 pays where `lscpu` says avx512_bf16."""
     num_workers: int = 1
     """Processes that read and augment."""
     log_every_s: float = 10.0
@@ -219,8 +218,8 @@ def train(
         if not torch.isfinite(parts['loss']):
             values = {name: float(value) for name, value in parts.items()}
             raise FloatingPointError(
-                f'loss is not finite at step {step}: {values}; lower learning_rate (now {rate:g}), '
-                f'or look at the data; the last good state is in {run.state}'
+                f'loss is not finite at step {step}: {values}; lower learning_rate '
+                f'(now {rate:g}) or look at the data; the last good state is in {run.state}'
             )
 
         # Update weights, then their average.

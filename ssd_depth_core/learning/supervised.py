@@ -5,9 +5,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.rendered import (
     EvaluationFrames,
@@ -27,6 +24,8 @@ from ssd_depth_core.losses.supervised import (
 )
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 from ssd_depth_core.models.factory import build_depth_net
+import torch
+from torch import nn
 
 logger = logging.getLogger(__name__)
 

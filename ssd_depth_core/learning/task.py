@@ -2,9 +2,8 @@
 
 from typing import Protocol
 
-import torch
-
 from ssd_depth_core.models.depth_net import DepthNet
+import torch
 
 
 class Task(Protocol):

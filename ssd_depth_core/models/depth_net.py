@@ -39,7 +39,7 @@ class DepthNetConfig:
     max_depth_m: float = 80.0
     """Canonical depth at the smallest output; sky is trained towards it."""
     canonical_focal_px: float = 240.0
-    """Focal length at the input size for which the output is metric: 0.75 of the width (67 deg)."""
+    """Focal length at the input size for which the output is metric; 0.75 widths see 67 deg."""
 
     def __post_init__(self) -> None:
         """Validate sizes and ranges.
