@@ -1,6 +1,6 @@
 """Weights and training state on disk: safetensors and JSON, nothing that is unpickled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import json
 import os
 from pathlib import Path
@@ -30,6 +30,8 @@ class CheckpointInfo:
     """The exact command, seed included."""
     training_data: str
     """What the weights have seen; synthetic data is called synthetic."""
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of the last validation, by condition; empty: not measured."""
 
 
 def save_checkpoint(path: Path, network: DepthNet, info: CheckpointInfo) -> None:

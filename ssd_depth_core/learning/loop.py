@@ -123,7 +123,7 @@ def train(
     task: Task,
     dataset: Dataset[Any],
     validate: Callable[[nn.Module], dict[str, Any]],
-    save: Callable[[nn.Module, int], None],
+    save: Callable[[nn.Module, int, dict[str, Any]], None],
     config: LoopConfig,
     run: RunFolder,
     *,
@@ -137,7 +137,7 @@ def train(
         task: The objective; an `nn.Module`.
         dataset: Takes a (number, seed) of `EndlessDraws`.
         validate: From the averaged network to numbers that JSON can hold.
-        save: Writes the averaged network, given the step, as a checkpoint.
+        save: Writes the averaged network, given the step and these numbers, as a checkpoint.
         config: Budget, optimizer and intervals.
         run: Where numbers and state go.
         seed: Of the order of samples and their augmentation.
@@ -187,8 +187,7 @@ def train(
         if accelerator.is_main_process:
             row = {'step': step, 'minutes': _minutes(), 'validation': validate(average)}
             run.append_metrics(row)
-            logger.info('step %d  validation %s', step, row['validation'])
-            save(average, step)
+            save(average, step, row['validation'])
             save_state(
                 run.state,
                 stateful,

@@ -170,15 +170,14 @@ def train_supervised(
         logger.info('%s', table(rows))
         return rows
 
-    def save(average: nn.Module, step: int) -> None:
+    def save(average: nn.Module, step: int, metrics: dict[str, Any]) -> None:
         assert isinstance(average, DepthNet)
         frames = len(train_frames)
         data = f'synthetic: {frames} rendered street frames in {", ".join(conditions)}'
-        save_checkpoint(
-            run.checkpoint,
-            average,
-            CheckpointInfo(model=model, step=step, training_command=command, training_data=data),
+        info = CheckpointInfo(
+            model=model, step=step, training_command=command, training_data=data, metrics=metrics
         )
+        save_checkpoint(run.checkpoint, average, info)
 
     # 4. Train.
     run = open_run(out, to_dict(config), resume)

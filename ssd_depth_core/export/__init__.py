@@ -1,0 +1,1 @@
+"""From a checkpoint to ONNX with its ModelSpec, and the proof that both compute the same."""

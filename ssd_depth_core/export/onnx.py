@@ -1,0 +1,130 @@
+"""From a checkpoint to an ONNX file with its ModelSpec, proven equal before it is kept."""
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+
+from ssd_depth_core.checks import sha256_of
+from ssd_depth_core.export.parity import measure_parity, Parity
+from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint
+from ssd_depth_core.model_spec import ModelSpec, save_spec
+from ssd_depth_core.models.depth_net import DepthNet, ExportedDepthNet
+import torch
+
+# TensorRT parses 18 in fp32 and fp16 alike; 23 brings operators that it builds in fp16 only.
+OPSET_VERSION = 18
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportConfig:
+    """Say how a network is exported."""
+
+    seed: int = 0
+    """Of the images on which the runtimes are compared."""
+    name: str
+    """What the model is called, for logs and tables."""
+    licence: str = 'Apache-2.0'
+    """SPDX identifier of the weights' licence."""
+    tolerance: float = 1e-4
+    """Largest relative error of inverse depth, and error of confidence, against torch."""
+
+    def __post_init__(self) -> None:
+        """Validate the tolerance.
+
+        Raises:
+            ValueError: If it is not positive.
+        """
+        if self.tolerance <= 0:
+            raise ValueError(f'tolerance must be > 0, got {self.tolerance}')
+
+
+def write_onnx(network: DepthNet, path: Path) -> None:
+    """Write a network as one ONNX file: `image` to `inverse_depth` and `confidence`.
+
+    Height and width are fixed, which lets every runtime plan its memory; the batch is free.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        path: `.onnx`.
+    """
+    config = network.config
+    # Two images, since torch.export takes a dimension of one for a constant.
+    image = torch.zeros(2, 3, config.input_height, config.input_width)
+    torch.onnx.export(
+        ExportedDepthNet(network).eval(),
+        (image,),
+        path,
+        dynamo=True,
+        opset_version=OPSET_VERSION,
+        external_data=False,
+        input_names=['image'],
+        output_names=['inverse_depth', 'confidence'],
+        dynamic_shapes={'image': {0: torch.export.Dim('batch')}},
+        verbose=False,
+    )
+
+
+def spec_of(info: CheckpointInfo, onnx_path: Path, config: ExportConfig) -> ModelSpec:
+    """Describe an exported network.
+
+    Args:
+        info: What the checkpoint says of itself.
+        onnx_path: The file written from it.
+        config: Gives name and licence.
+
+    Returns:
+        The spec, with the file's sha256.
+    """
+    model = info.model
+    return ModelSpec(
+        name=config.name,
+        onnx_sha256=sha256_of(onnx_path),
+        input_height=model.input_height,
+        input_width=model.input_width,
+        mean=model.mean,
+        std=model.std,
+        min_depth_m=model.min_depth_m,
+        max_depth_m=model.max_depth_m,
+        canonical_focal_px=model.canonical_focal_px,
+        training_data=info.training_data,
+        training_command=info.training_command,
+        metrics=info.metrics,
+        licence=config.licence,
+    )
+
+
+def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tuple[Parity, ...]:
+    """Export a checkpoint; `out` and its spec appear only if every runtime agrees with torch.
+
+    Args:
+        checkpoint: What training wrote.
+        out: `<name>.onnx`; the spec lands beside it as `<name>.json`.
+        config: How.
+
+    Returns:
+        How far each runtime is from torch.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If the checkpoint is damaged, `out` does not end in `.onnx`, or a runtime
+            differs by more than the tolerance.
+    """
+    if out.suffix != '.onnx':
+        raise ValueError(f'out must end in .onnx, got {out}')
+    network, info = load_checkpoint(checkpoint)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix('.part.onnx')
+    try:
+        write_onnx(network, part)
+        parities = measure_parity(network, part, config.seed)
+        for parity in parities:
+            if parity.error > config.tolerance:
+                raise ValueError(
+                    f'{parity.runtime} differs from torch by {parity.error:.2g}, more than the '
+                    f'tolerance {config.tolerance:g}; {out} was not written'
+                )
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    save_spec(spec_of(info, out, config), out)
+    return parities
