@@ -1,0 +1,1 @@
+"""The ROS 2 side: parameters, messages and timing. Depth itself comes from ssd_depth_core."""

@@ -1,0 +1,176 @@
+"""Which camera_info belongs to an image, what it says, and how it follows a resize."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Condition
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from ssd_depth_core.preprocess import resize_intrinsics
+from std_msgs.msg import Header
+
+REMEMBERED = 32
+"""Messages kept to find the one of an image's stamp: a second at 30 Hz, and they are small."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Hold the intrinsics of the image as it arrives, region of interest and binning worked in."""
+
+    size: tuple[int, int]
+    """(H, W) of the image that this describes, pixels."""
+    K: NDArray[np.float64]
+    """(3, 3) of the raw image, pixels."""
+    P: NDArray[np.float64]
+    """(3, 4) of the rectified image, pixels."""
+    source: CameraInfo
+    """Where distortion and rectification are copied from."""
+
+    @property
+    def intrinsics(self) -> NDArray[np.float64]:
+        """(3, 3) of the rectified image, pixels, which is what depth is computed with."""
+        return self.P[:, :3]
+
+    @property
+    def is_distorted(self) -> bool:
+        """Whether the camera says that its raw images are not rectified."""
+        return bool(np.any(self.source.d))
+
+    def camera_info(self, header: Header, size: tuple[int, int]) -> CameraInfo:
+        """Describe the same view at another size.
+
+        Args:
+            header: Of the message that this one accompanies.
+            size: (H, W), pixels.
+
+        Returns:
+            K and P follow the resize by the half-pixel rule; there is no region or binning left.
+        """
+        return CameraInfo(
+            header=header,
+            height=size[0],
+            width=size[1],
+            distortion_model=self.source.distortion_model,
+            d=self.source.d,
+            r=self.source.r,
+            k=resize_intrinsics(self.K, self.size, size).ravel(),
+            p=resize_intrinsics(self.P, self.size, size).ravel(),
+        )
+
+
+def is_calibrated(info: CameraInfo) -> bool:
+    """Tell whether a camera knows its focal length; drivers send zeros until it is calibrated.
+
+    Args:
+        info: As received.
+
+    Returns:
+        Whether P or K has a focal length.
+    """
+    return bool(info.p[0] or info.k[0])
+
+
+def read_camera_info(info: CameraInfo) -> Calibration:
+    """Read the message of a calibrated camera; a zero P or K means that the other serves for both.
+
+    Args:
+        info: Of which `is_calibrated` holds.
+
+    Returns:
+        The calibration of the image that comes with it.
+    """
+    K = np.array(info.k, np.float64).reshape(3, 3)
+    P = np.array(info.p, np.float64).reshape(3, 4)
+    if not info.p[0]:
+        P[:, :3] = K
+    elif not info.k[0]:
+        K = P[:, :3]
+    roi = info.roi
+    binning = (max(info.binning_y, 1), max(info.binning_x, 1))
+    size = (roi.height or info.height, roi.width or info.width)
+    return Calibration(
+        size=(size[0] // binning[0], size[1] // binning[1]),
+        K=_window(K, roi, binning),
+        P=_window(P, roi, binning),
+        source=info,
+    )
+
+
+def calibration_from(intrinsics: tuple[float, ...], size: tuple[int, int]) -> Calibration:
+    """Make a calibration from plain numbers.
+
+    Args:
+        intrinsics: fx, fy, cx, cy, pixels.
+        size: (H, W) of the image that they belong to, pixels.
+
+    Returns:
+        A pinhole camera without distortion.
+    """
+    fx, fy, cx, cy = intrinsics
+    K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
+    source = CameraInfo(distortion_model='plumb_bob', d=[0.0] * 5, r=np.eye(3).ravel())
+    return Calibration(size=size, K=K, P=np.hstack([K, np.zeros((3, 1))]), source=source)
+
+
+def _window(
+    matrix: NDArray[np.float64], roi: RegionOfInterest, binning: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Move K or P, which speak of the full sensor, to the image that is cut out and binned."""
+    moved = matrix.copy()
+    moved[0] -= roi.x_offset * matrix[2]
+    moved[1] -= roi.y_offset * matrix[2]
+    return resize_intrinsics(moved, binning, (1, 1))
+
+
+class CameraInfoCache:
+    """Find the camera_info of an image's stamp among those received, or else the newest."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._arrived = Condition()
+        self._by_stamp: OrderedDict[tuple[int, int], CameraInfo] = OrderedDict()
+        self._newest: CameraInfo | None = None
+        self._paired = True
+        self._missed: tuple[int, int] | None = None
+
+    def add(self, info: CameraInfo) -> None:
+        """Remember a message.
+
+        Args:
+            info: As received.
+        """
+        with self._arrived:
+            key = _key(info.header)
+            self._by_stamp[key] = self._newest = info
+            self._paired |= key == self._missed
+            if len(self._by_stamp) > REMEMBERED:
+                self._by_stamp.popitem(last=False)
+            self._arrived.notify_all()
+
+    def find(self, header: Header, timeout_s: float) -> tuple[CameraInfo | None, bool]:
+        """Look up the message of an image.
+
+        The two are sent apart, so the pair of an image may be under way. Where none came in time
+        (a latched camera_info, or one with stamps of its own) the next images do not wait, until
+        a late pair shows that waiting is worth it.
+
+        Args:
+            header: Of the image.
+            timeout_s: How long to wait for the pair.
+
+        Returns:
+            The message, None if there is none at all; and whether its stamp is the image's.
+        """
+        key = _key(header)
+        with self._arrived:
+            if self._paired:
+                self._arrived.wait_for(lambda: key in self._by_stamp, timeout_s)
+            exact = self._by_stamp.get(key)
+            self._paired = exact is not None
+            self._missed = None if exact else key
+            return exact or self._newest, exact is not None
+
+
+def _key(header: Header) -> tuple[int, int]:
+    return header.stamp.sec, header.stamp.nanosec

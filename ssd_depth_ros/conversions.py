@@ -1,0 +1,207 @@
+"""Images between messages and arrays, without cv_bridge for the encodings that cameras send.
+
+cv_bridge copies once more than needed and its builds have broken on newer NumPy; what is not in
+the table below (Bayer patterns, odd depths) goes to it, where it is installed.
+"""
+
+from array import array
+import struct
+import sys
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+from ssd_depth_core.runtime.images import decode_image, Reduction
+from std_msgs.msg import Header
+
+# Encoding -> bytes a pixel, OpenCV's conversion to RGB (None: already RGB).
+_ENCODINGS: dict[str, tuple[int, int | None]] = {
+    'rgb8': (3, None),
+    'bgr8': (3, cv2.COLOR_BGR2RGB),
+    'rgba8': (4, cv2.COLOR_RGBA2RGB),
+    'bgra8': (4, cv2.COLOR_BGRA2RGB),
+    'mono8': (1, cv2.COLOR_GRAY2RGB),
+    'mono16': (2, cv2.COLOR_GRAY2RGB),
+    'yuv422': (2, cv2.COLOR_YUV2RGB_UYVY),
+    'uyvy': (2, cv2.COLOR_YUV2RGB_UYVY),
+    'yuv422_yuy2': (2, cv2.COLOR_YUV2RGB_YUY2),
+    'yuyv': (2, cv2.COLOR_YUV2RGB_YUY2),
+}
+_YUV = ('yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv')
+
+_REDUCTIONS: tuple[Reduction, ...] = (4, 2)
+_JPEG_START = b'\xff\xd8'
+# SOF0 to SOF15 hold the size; C4, C8 and CC in between are tables.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def rgb_from_image(message: Image) -> NDArray[np.uint8]:
+    """Read a raw image.
+
+    Args:
+        message: Of any encoding above, or one that cv_bridge knows where it is installed.
+
+    Returns:
+        (H, W, 3) RGB; shares the message's memory where no conversion was needed.
+
+    Raises:
+        ValueError: If the image is empty or cut off, or its encoding is unknown.
+    """
+    height, width, encoding = message.height, message.width, message.encoding
+    if height == 0 or width == 0:
+        raise ValueError(f'image is empty: {width}x{height}; look at the camera driver')
+    if encoding not in _ENCODINGS:
+        return _rgb_by_cv_bridge(message)
+    pixel_bytes, conversion = _ENCODINGS[encoding]
+    row_bytes = width * pixel_bytes
+    if message.step < row_bytes:
+        raise ValueError(
+            f'image step must be at least {row_bytes} bytes for {width} pixels of {encoding}, '
+            f'got {message.step}'
+        )
+    if len(message.data) < message.step * height:
+        raise ValueError(
+            f'image is cut off: {message.step} x {height} bytes expected, got {len(message.data)}'
+        )
+    if encoding in _YUV and width % 2:
+        raise ValueError(f'image of encoding {encoding} must have an even width, got {width}')
+    rows = np.frombuffer(message.data, np.uint8)[: message.step * height]
+    rows = rows.reshape(height, message.step)[:, :row_bytes]
+    if encoding == 'mono16':
+        wide = np.ascontiguousarray(rows).view('>u2' if message.is_bigendian else '<u2')
+        pixels = cv2.convertScaleAbs(wide.astype(np.uint16), alpha=255 / 65535)
+    else:
+        pixels = rows.reshape(height, width, pixel_bytes)
+    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+
+
+def rgb_from_compressed(
+    message: CompressedImage, at_least: tuple[int, int]
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode a compressed image, no larger than needed: a JPEG shrinks while it is decoded.
+
+    The bytes tell what they are; `format` is spelled differently by every driver.
+
+    Args:
+        message: JPEG, or another kind that OpenCV reads.
+        at_least: (H, W) that the result must keep where the original has it.
+
+    Returns:
+        (h, w, 3) RGB, and the (H, W) of the original.
+
+    Raises:
+        ValueError: If the image is empty, cut off or cannot be decoded.
+    """
+    data = bytes(message.data)
+    if not data.startswith(_JPEG_START):
+        decoded = decode_image(data)
+        return decoded, decoded.shape[:2]
+    size = jpeg_size(data)
+    reduction = _reduction(size, at_least)
+    decoded = decode_image(data, reduction)
+    if decoded.shape[:2] != _reduced(size, reduction):
+        raise ValueError(
+            f'JPEG of {size[1]}x{size[0]} is rotated by its EXIF orientation, and camera_info '
+            'speaks of the pixels as stored; turn EXIF off in the camera driver'
+        )
+    return decoded, size
+
+
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """Read the size of a JPEG from its header.
+
+    Args:
+        data: The file's bytes.
+
+    Returns:
+        (H, W), pixels.
+
+    Raises:
+        ValueError: If there is no frame header.
+    """
+    position = len(_JPEG_START)
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], struct.unpack_from('>H', data, position + 2)[0]
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from('>HH', data, position + 5)
+            return height, width
+        # 0xFF may be repeated as padding before a marker.
+        position += 1 if marker == 0xFF else 2 + length
+    raise ValueError(f'JPEG of {len(data)} bytes has no frame header; the file is damaged')
+
+
+def _reduced(size: tuple[int, int], reduction: Reduction) -> tuple[int, int]:
+    return -(-size[0] // reduction), -(-size[1] // reduction)
+
+
+def _reduction(size: tuple[int, int], at_least: tuple[int, int]) -> Reduction:
+    for reduction in _REDUCTIONS:
+        height, width = _reduced(size, reduction)
+        if height >= at_least[0] and width >= at_least[1]:
+            return reduction
+    return 1
+
+
+def _rgb_by_cv_bridge(message: Image) -> NDArray[np.uint8]:
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+    except ImportError:
+        raise ValueError(
+            f'image encoding {message.encoding!r} is not one of {", ".join(_ENCODINGS)}; '
+            'for others install ros-$ROS_DISTRO-cv-bridge'
+        ) from None
+    try:
+        return CvBridge().imgmsg_to_cv2(message, 'rgb8')
+    except CvBridgeError as error:
+        raise ValueError(f'image encoding {message.encoding!r}: {error}') from error
+
+
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Code depth as REP 118's 16-bit form.
+
+    Args:
+        depth: (h, w) [m]; NaN or inf where unknown.
+
+    Returns:
+        (h, w) [mm]; 0 where unknown, below half a millimetre or above 65.535 m.
+    """
+    with np.errstate(invalid='ignore'):
+        scaled = np.rint(depth * np.float32(1000))
+        fits = (scaled > 0) & (scaled <= np.iinfo(np.uint16).max)
+    return np.where(fits, scaled, 0).astype(np.uint16)
+
+
+class ImageWriter:
+    """Write arrays into one Image message over and over, without memory allocated each time.
+
+    Assigning a NumPy array to `data` costs half a second a full image, a fresh message
+    several milliseconds; copying into the memory of the last message costs well below one.
+    """
+
+    def __init__(self) -> None:
+        """Start without memory; the first write takes it."""
+        self._message = Image()
+        self._pixels = np.empty(0, np.uint8)
+
+    def write(self, header: Header, encoding: str, pixels: NDArray[np.generic]) -> Image:
+        """Fill the message.
+
+        Args:
+            header: Of the message.
+            encoding: ROS name, e.g. `32FC1`, that fits the array.
+            pixels: (h, w) or (h, w, channels).
+
+        Returns:
+            The message, valid until the next write.
+        """
+        if (pixels.shape, pixels.dtype) != (self._pixels.shape, self._pixels.dtype):
+            self._message = Image(height=pixels.shape[0], width=pixels.shape[1])
+            self._message.step = pixels.nbytes // pixels.shape[0]
+            self._message.is_bigendian = int(sys.byteorder == 'big')
+            self._message.data = array('B', bytes(pixels.nbytes))
+            # The setter copies, so the view must be of what it kept.
+            self._pixels = np.frombuffer(self._message.data, pixels.dtype).reshape(pixels.shape)
+        self._message.header, self._message.encoding = header, encoding
+        np.copyto(self._pixels, pixels)
+        return self._message

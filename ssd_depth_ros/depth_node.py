@@ -1,0 +1,350 @@
+"""The lifecycle node: parameters, messages and timing round `ssd_depth_core.runtime`.
+
+The executor's one thread receives; it leaves images in a one-slot mailbox. One worker thread takes
+the newest, and decodes, predicts and publishes it. So a slow network makes frames fewer, not late.
+"""
+
+import ctypes
+import math
+import platform
+import sys
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+import rclpy
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from ssd_depth_core.runtime.predictor import DepthPredictor
+from ssd_depth_ros.camera_info import CameraInfoCache
+from ssd_depth_ros.diagnostics import Health, status_of
+from ssd_depth_ros.outputs import Outputs
+from ssd_depth_ros.parameters import declare_parameters
+from ssd_depth_ros.pipeline import Pipeline, Received
+from ssd_depth_ros.worker import Worker
+
+DIAGNOSTICS_PERIOD_S = 1.0
+OVERRIDABLE = QoSOverridingOptions.with_default_policies
+# glibc's numbers of M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, see `keep_large_blocks`.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+class DepthNode(LifecycleNode):
+    """Publish depth for a camera.
+
+    `configure` loads the model and advertises, `activate` subscribes and starts the worker,
+    `deactivate` and `cleanup` undo that. Parameters are those of `parameters.Parameters`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Declare parameters and start the diagnostics, which run in every state.
+
+        Args:
+            **kwargs: As of `rclpy.node.Node`.
+        """
+        super().__init__('depth_node', **kwargs)
+        self.parameters = declare_parameters(self)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+        self._state = 'unconfigured'
+        self._configure_error = ''
+        self._predictor: DepthPredictor | None = None
+        self._outputs: Outputs | None = None
+        self._worker: Worker | None = None
+        self._cameras = CameraInfoCache()
+        self._camera_topic: Subscription | None = None
+        self._image_topics: dict[type, Subscription] = {}
+        self._last_image_s = math.inf
+        self._stats = None
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        # The period is of wall time: a paused bag must not look like a dead node.
+        self.create_timer(
+            DIAGNOSTICS_PERIOD_S,
+            self._publish_diagnostics,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+        # Kept, because the handle's end is the callback's end. A looped bag sends the clock back.
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
+            post_callback=self._on_clock_jump,
+        )
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and advertise.
+
+        Args:
+            state: The previous one.
+
+        Returns:
+            FAILURE where the model cannot be loaded; the node then stays unconfigured.
+        """
+        parameters = self.parameters
+        started = time.monotonic()
+        try:
+            predictor = DepthPredictor.load(
+                parameters.model or None, parameters.backend, parameters.num_threads or None
+            )
+            predictor.warm_up()
+            self._check_model(predictor, parameters)
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            self._configure_error = str(error)
+            self.get_logger().error(f'configure failed: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self._configure_error = ''
+        self._predictor = predictor
+        self._outputs = Outputs(self, parameters, predictor.spec.has_confidence)
+        if parameters.publish.stats:
+            self._stats = self.create_lifecycle_publisher(
+                DiagnosticArray, '~/stats', 10, qos_overriding_options=OVERRIDABLE()
+            )
+        spec = predictor.spec
+        self.get_logger().info(
+            f'model {spec.name} at {spec.input_width}x{spec.input_height} on '
+            f'{predictor.backend_name}, loaded in {time.monotonic() - started:.1f} s'
+        )
+        self._state = 'inactive'
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker.
+
+        Args:
+            state: The previous one.
+
+        Returns:
+            SUCCESS.
+        """
+        self._cameras = CameraInfoCache()
+        self._subscribe()
+        self._worker = Worker(
+            Pipeline(
+                self._predictor,
+                self._cameras,
+                self._outputs,
+                self.get_logger(),
+                self.resolve_topic_name('camera_info'),
+            ),
+            lambda: self.parameters,
+            lambda: self.get_clock().now().nanoseconds,
+            self.get_logger(),
+        )
+        self._last_image_s = time.monotonic()
+        self._state = 'active'
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and stop the worker.
+
+        Args:
+            state: The previous one.
+
+        Returns:
+            SUCCESS.
+        """
+        self.stop()
+        self._state = 'inactive'
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release the model and stop advertising.
+
+        Args:
+            state: The previous one.
+
+        Returns:
+            SUCCESS.
+        """
+        self._release()
+        self._state = 'unconfigured'
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything.
+
+        Args:
+            state: The previous one.
+
+        Returns:
+            SUCCESS.
+        """
+        self.stop()
+        self._release()
+        self._state = 'finalized'
+        return super().on_shutdown(state)
+
+    def autostart(self) -> None:
+        """Configure and activate, as a lifecycle manager would."""
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def stop(self) -> None:
+        """Unsubscribe and end the worker thread, whatever the state."""
+        for subscription in (self._camera_topic, *self._image_topics.values()):
+            if subscription is not None:
+                self.destroy_subscription(subscription)
+        self._camera_topic, self._image_topics = None, {}
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def _release(self) -> None:
+        if self._outputs is not None:
+            self._outputs.destroy()
+        if self._stats is not None:
+            self.destroy_lifecycle_publisher(self._stats)
+        self._predictor = self._outputs = self._stats = None
+
+    def _subscribe(self) -> None:
+        reliable = self.parameters.input_qos == 'reliable'
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        # Depth 1: an older image is of no use. camera_info is small, and must not be missed.
+        for kind, topic in ((Image, 'image'), (CompressedImage, 'image/compressed')):
+            self._image_topics[kind] = self.create_subscription(
+                kind,
+                topic,
+                self._on_image,
+                QoSProfile(depth=1, reliability=reliability),
+                qos_overriding_options=OVERRIDABLE(),
+            )
+        self._camera_topic = self.create_subscription(
+            CameraInfo,
+            'camera_info',
+            self._cameras.add,
+            QoSProfile(depth=10, reliability=reliability),
+            qos_overriding_options=OVERRIDABLE(),
+        )
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self._last_image_s = time.monotonic()
+        if len(self._image_topics) > 1:
+            self._keep_only(type(message))
+        self._worker.statistics.received()
+        if self.parameters.lazy and not any(self._outputs.subscribers().values()):
+            self._worker.statistics.skipped()
+            return
+        self._worker.submit(Received(message=message, at_s=self._last_image_s))
+
+    def _keep_only(self, kind: type) -> None:
+        """Leave the kind of image that did not come first, or every picture would come twice."""
+        for other in [other for other in self._image_topics if other is not kind]:
+            self.destroy_subscription(self._image_topics.pop(other))
+        self.get_logger().info(
+            f'images come on {self._image_topics[kind].topic_name} as sensor_msgs/{kind.__name__}'
+        )
+
+    def _check_model(self, predictor: DepthPredictor, parameters: Any) -> None:
+        points = parameters.points
+        needs_confidence = points.fields == 'xyzi' or (
+            points.min_confidence > 0 or parameters.min_confidence > 0
+        )
+        if needs_confidence and not predictor.spec.has_confidence:
+            raise ValueError(
+                f'model {predictor.spec.name} gives no confidence, which points.fields: xyzi and '
+                'min_confidence above 0 need; change these or take another model'
+            )
+
+    def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        try:
+            wanted = self.parameters.replace({item.name: item.value for item in changed})
+            if self._predictor is not None:
+                self._check_model(self._predictor, wanted)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, changed: list[Parameter]) -> None:
+        # One assignment: the worker sees the old set or the new one, never a mixture.
+        self.parameters = self.parameters.replace({item.name: item.value for item in changed})
+
+    def _on_clock_jump(self, _: Any) -> None:
+        if self._worker is not None:
+            self._worker.statistics.reset_window()
+
+    def _publish_diagnostics(self) -> None:
+        now = time.monotonic()
+        worker = self._worker
+        fault, fault_s = (worker and worker.last_fault) or ('', -math.inf)
+        health = Health(
+            state=self._state,
+            configure_error=self._configure_error,
+            fault=fault,
+            fault_age_s=now - fault_s,
+            silence_s=now - self._last_image_s,
+            image_topic=self.resolve_topic_name('image'),
+            subscribers=self._outputs.subscribers() if self._outputs else {},
+        )
+        status = status_of(
+            f'{self.get_fully_qualified_name()}: depth',
+            self._hardware_id(),
+            health,
+            worker.report() if worker else None,
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+        if self._stats is not None:
+            self._stats.publish(message)
+
+    def _hardware_id(self) -> str:
+        backend = self._predictor.backend_name if self._predictor else 'no model'
+        return f'{backend} on {platform.machine()} CPU'
+
+
+def keep_large_blocks() -> None:
+    """Make glibc keep memory of image size for reuse.
+
+    By default every block over 128 KB is mapped afresh and given back, and the page faults cost
+    more than the copying. Does nothing on other C libraries.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return
+    mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+    mallopt(_M_TRIM_THRESHOLD, 512 << 20)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted.
+
+    Args:
+        args: Command line, ROS arguments included; None takes the process's own.
+
+    Returns:
+        0 after an interrupt, 1 where parameters are wrong.
+    """
+    keep_large_blocks()
+    rclpy.init(args=args)
+    try:
+        node = DepthNode()
+    except (ParameterException, ValueError) as error:
+        rclpy.logging.get_logger('depth_node').fatal(f'parameters: {error}')
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if node.parameters.autostart:
+            node.autostart()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.stop()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The node's health in a DiagnosticStatus: one level, one sentence, all figures."""
+
+from dataclasses import dataclass, field
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from ssd_depth_ros.statistics import Report
+
+HOLD_S = 5.0
+"""How long a fault colours the status, and how long without an image is worth a warning: at 1 Hz a
+shorter time would make the level flicker."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """Hold what the level depends on, at one moment."""
+
+    state: str
+    """Label of the lifecycle state."""
+    configure_error: str = ''
+    """Why the last configure transition failed; empty if it did not."""
+    fault: str = ''
+    """Why the last unusable image was unusable."""
+    fault_age_s: float = float('inf')
+    """How long ago that was."""
+    silence_s: float = 0.0
+    """Since the last image, or since activation."""
+    image_topic: str = ''
+    """Where images are expected, for the message."""
+    subscribers: dict[str, int] = field(default_factory=dict)
+    """Of every output that is advertised."""
+
+
+def status_of(
+    name: str, hardware_id: str, health: Health, report: Report | None
+) -> DiagnosticStatus:
+    """Judge the node.
+
+    Args:
+        name: Of the status, stable over the node's life.
+        hardware_id: What the network runs on.
+        health: Of now.
+        report: Figures of now; None while not active.
+
+    Returns:
+        ERROR for a failed configure or a recent unusable image, WARN where images are missing or
+        dropped, else OK; with every figure as a key.
+    """
+    level, message = _judge(health, report)
+    values = {'state': health.state}
+    if health.subscribers:
+        counts = (f'{name} {count}' for name, count in health.subscribers.items())
+        values['subscribers'] = ', '.join(counts)
+    if report is not None:
+        values |= _figures(report)
+    if health.fault:
+        values['last_fault'] = health.fault
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=message,
+        hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+
+
+def _judge(health: Health, report: Report | None) -> tuple[bytes, str]:
+    if health.configure_error:
+        return DiagnosticStatus.ERROR, f'configure failed: {health.configure_error}'
+    if report is None:
+        return DiagnosticStatus.OK, health.state
+    if health.fault_age_s < HOLD_S:
+        return DiagnosticStatus.ERROR, health.fault
+    if health.silence_s > HOLD_S:
+        topic = health.image_topic
+        return DiagnosticStatus.WARN, (
+            f'no image on {topic} or {topic}/compressed for {health.silence_s:.0f} s; '
+            'is the camera running, and does its QoS fit input_qos?'
+        )
+    if report.dropped_lately:
+        return DiagnosticStatus.WARN, (
+            f'{report.dropped_lately} images dropped lately: they come at {report.rate_in_hz:.1f} '
+            f'Hz, the network does {report.rate_out_hz:.1f} Hz'
+        )
+    return DiagnosticStatus.OK, 'running'
+
+
+def _figures(report: Report) -> dict[str, str]:
+    figures = {
+        'frames_in': str(report.frames_in),
+        'frames_out': str(report.frames_out),
+        'dropped': str(report.dropped),
+        'faulty': str(report.faulty),
+        'skipped': str(report.skipped),
+        'rate_in_hz': f'{report.rate_in_hz:.2f}',
+        'rate_out_hz': f'{report.rate_out_hz:.2f}',
+    }
+    for name, (p50, p99) in report.times_ms.items():
+        figures |= {f'{name}_ms_p50': f'{p50:.2f}', f'{name}_ms_p99': f'{p99:.2f}'}
+    return figures

@@ -1,0 +1,75 @@
+"""The thread that works on images: the newest from the mailbox, through the pipeline, counted."""
+
+from collections.abc import Callable
+from threading import Thread
+import time
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from ssd_depth_ros.mailbox import Mailbox
+from ssd_depth_ros.parameters import Parameters
+from ssd_depth_ros.pipeline import Pipeline, Received
+from ssd_depth_ros.statistics import Report, Statistics
+
+LOG_PERIOD_S = 5.0
+"""Between two lines about unusable images; the diagnostics count every one."""
+
+
+class Worker:
+    """Work on images from activation to deactivation."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        parameters: Callable[[], Parameters],
+        now_ns: Callable[[], int],
+        logger: RcutilsLogger,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            pipeline: What is done with an image.
+            parameters: Gives the set in force; read once an image.
+            now_ns: The node's clock.
+            logger: For unusable images.
+        """
+        self.statistics = Statistics()
+        self.started_s = time.monotonic()
+        self.last_fault: tuple[str, float] | None = None
+        self._mailbox: Mailbox[Received] = Mailbox()
+        self._pipeline = pipeline
+        self._parameters = parameters
+        self._now_ns = now_ns
+        self._logger = logger
+        self._thread = Thread(target=self._run, name='depth_worker', daemon=True)
+        self._thread.start()
+
+    def submit(self, received: Received) -> None:
+        """Leave an image for the worker, in place of one it has not begun.
+
+        Args:
+            received: The image.
+        """
+        self._mailbox.put(received)
+
+    def report(self) -> Report:
+        """Sum up what happened since the start."""
+        return self.statistics.report(self._mailbox.dropped)
+
+    def stop(self) -> None:
+        """Finish the image in work and end the thread."""
+        self._mailbox.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (received := self._mailbox.take()) is not None:
+            try:
+                seconds = self._pipeline.process(received, self._parameters(), self._now_ns)
+            # Whatever one image brings up, from the engine too, must not stop those after it: a
+            # dead worker would leave a node that looks alive and is deaf.
+            except Exception as error:
+                self.statistics.faulty()
+                reason = f'{error}' if isinstance(error, ValueError) else f'{error!r}'
+                self.last_fault = (reason, time.monotonic())
+                self._logger.error(f'image left out: {reason}', throttle_duration_sec=LOG_PERIOD_S)
+            else:
+                self.statistics.published(seconds)
