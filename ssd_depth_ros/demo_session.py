@@ -1,0 +1,176 @@
+"""One replay to the real node: start it, play a bag to it, record what it says.
+
+Three parties over DDS, as on a robot: this process plays and records, `depth_node` runs as a
+process of its own, and both speak in a domain of their own, on this machine only.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import threading
+import time
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from ssd_depth_ros.bag_file import open_bag, stamp_ns_of
+from ssd_depth_ros.node_process import NodeProcess
+from ssd_depth_ros.progress import Progress
+from ssd_depth_ros.recorder import Recorder
+from ssd_depth_ros.replay import BagPlayer, DISCOVERY_POLL_S, ReplayOptions
+
+NODE = 'depth_node'
+IMAGE = '/cam_front/image_rect_color/compressed'
+CAMERA_INFO = '/cam_front/camera_info'
+DEPTH = f'/{NODE}/depth/image'
+DEPTH_INFO = f'/{NODE}/depth/camera_info'
+POINTS = f'/{NODE}/points'
+DIAGNOSTICS = '/diagnostics'
+RECORDED = {
+    DEPTH: 'sensor_msgs/msg/Image',
+    DEPTH_INFO: 'sensor_msgs/msg/CameraInfo',
+    POINTS: 'sensor_msgs/msg/PointCloud2',
+    f'/{NODE}/confidence/image': 'sensor_msgs/msg/Image',
+    f'/{NODE}/stats': 'diagnostic_msgs/msg/DiagnosticArray',
+    DIAGNOSTICS: 'diagnostic_msgs/msg/DiagnosticArray',
+}
+# A slow disk and a busy machine included; the model loads in a second or two.
+START_S = 60.0
+# The last frame's depth takes a frame's time, but diagnostics come at 1 Hz only.
+DRAIN_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """Hold what one replay to the node gave, besides the recording."""
+
+    sent_ns: dict[int, int]
+    """Stamp of each image to the monotonic time at which it was published [ns]."""
+    arrived_ns: dict[int, int]
+    """Stamp of each depth image to the monotonic time at which it came in [ns]."""
+    seconds: float
+    """Wall time of the replay."""
+    node_rss_mb: float
+    """Most memory that the node has held [MB]."""
+
+
+def run_session(
+    bag: Path, recording: Path, log: Path, progress: Progress, *, model: Path | None, rate: float
+) -> Session:
+    """Start the node, play a bag to it and record what it publishes.
+
+    Args:
+        bag: With `IMAGE` and `CAMERA_INFO`.
+        recording: The `.mcap` file to write.
+        log: File for the node's output.
+        progress: Is told how it goes.
+        model: The `.onnx` file; None for the node's own default.
+        rate: Bag seconds per second.
+
+    Returns:
+        Times and memory.
+
+    Raises:
+        FileNotFoundError: If the bag is missing.
+        ValueError: If the bag cannot be used.
+        ChildProcessError: If the node ends or cannot be configured.
+        TimeoutError: If the node does not come up or publishes no depth.
+    """
+    # Domains above 101 collide with ephemeral ports on Linux.
+    domain_id = 1 + os.getpid() % 100
+    # Read by the middleware when the context starts, here as in the node's process.
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    options = ReplayOptions(
+        rate=rate, topics=(IMAGE, CAMERA_INFO), wait_for_subscribers=(IMAGE, CAMERA_INFO)
+    )
+    sent_ns: dict[int, int] = {}
+    with (
+        open_bag(bag) as reader,
+        _spun_node(domain_id) as node,
+        Recorder(node, RECORDED, recording) as recorder,
+        NodeProcess(NODE, _ros_args(model), {'ROS_DOMAIN_ID': str(domain_id)}, log) as process,
+    ):
+        player = BagPlayer(node, reader, options)
+        progress.say(f'starting {NODE}')
+        process.wait_until_active(node, START_S)
+        _wait_for_connections(player, node, process)
+        start_ns, duration_ns = reader.start_time, reader.duration
+
+        def on_publish(topic: str, cdr: bytes) -> None:
+            if topic == IMAGE:
+                process.check_alive()
+                stamp_ns = stamp_ns_of(cdr)
+                progress.update(
+                    f'{(stamp_ns - start_ns) / duration_ns:4.0%} played: {len(sent_ns)} images '
+                    f'sent, {recorder.count(DEPTH)} depth images back'
+                )
+                sent_ns[stamp_ns] = time.monotonic_ns()
+
+        player.play(on_publish)
+        last_ns = max(sent_ns)
+        # The cloud of a frame is published after its depth.
+        recorder.wait_for(DEPTH, last_ns, DRAIN_S) and recorder.wait_for(POINTS, last_ns, DRAIN_S)
+        recorder.wait_for(DIAGNOSTICS, None, DRAIN_S)
+        progress.say(str(player.summary()))
+        process.check_alive()
+        if not recorder.count(DEPTH):
+            raise TimeoutError(f'{NODE} published no depth for {len(sent_ns)} images; see {log}')
+        return Session(
+            sent_ns=sent_ns,
+            arrived_ns=recorder.arrivals(DEPTH),
+            seconds=player.summary().wall_s,
+            node_rss_mb=process.peak_rss_mb(),
+        )
+
+
+@contextmanager
+def _spun_node(domain_id: int) -> Iterator[Node]:
+    """Give a node that a thread spins."""
+    context = Context()
+    rclpy.init(
+        context=context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO
+    )
+    node = rclpy.create_node('depth_demo', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    try:
+        yield node
+    finally:
+        executor.shutdown()
+        thread.join()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+def _ros_args(model: Path | None) -> list[str]:
+    rules = {
+        'image': IMAGE.removesuffix('/compressed'),
+        'image/compressed': IMAGE,
+        'camera_info': CAMERA_INFO,
+    }
+    parameters = {'use_sim_time': 'true'}
+    if model is not None:
+        parameters['model'] = str(model.resolve())
+    return [
+        *(word for item in rules.items() for word in ('-r', ':='.join(item))),
+        *(word for item in parameters.items() for word in ('-p', ':='.join(item))),
+    ]
+
+
+def _wait_for_connections(player: BagPlayer, node: Node, process: NodeProcess) -> None:
+    """Wait until images would arrive at the node and depth here, so that no frame is lost."""
+    deadline = time.monotonic() + START_S
+    while player.missing_subscribers() or not node.count_publishers(DEPTH):
+        process.check_alive()
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f'{NODE} does not subscribe to {", ".join(player.missing_subscribers())} '
+                f'or does not advertise {DEPTH} after {START_S:g} s'
+            )
+        time.sleep(DISCOVERY_POLL_S)
