@@ -1,0 +1,303 @@
+"""ROS 2 messages of `rosbags` <-> NumPy, with neither ROS nor cv_bridge installed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.typesys import get_typestore, Stores
+from ssd_depth_core.checks import check_intrinsics
+from ssd_depth_core.geometry.quaternion import quaternion_of
+from ssd_depth_core.runtime.images import decode_image
+
+# Messages are classes that rosbags makes at run time from their definitions.
+Message = Any
+
+TYPESTORE = get_typestore(Stores.ROS2_JAZZY)
+"""What is written; the definitions used here are the same in Humble."""
+
+_NS_PER_S = 1_000_000_000
+_FLOAT32 = 7  # sensor_msgs/PointField
+
+# Conversion to RGB and number of channels, by encoding.
+_TO_RGB = {
+    'rgb8': (None, 3),
+    'bgr8': (cv2.COLOR_BGR2RGB, 3),
+    'rgba8': (cv2.COLOR_RGBA2RGB, 4),
+    'bgra8': (cv2.COLOR_BGRA2RGB, 4),
+    'mono8': (cv2.COLOR_GRAY2RGB, 1),
+}
+
+_DEPTH_ENCODINGS = {np.dtype(np.float32): '32FC1', np.dtype(np.uint16): '16UC1'}
+
+
+def header(stamp_ns: int, frame_id: str) -> Message:
+    """Make a header.
+
+    Args:
+        stamp_ns: Since the epoch, nanoseconds.
+        frame_id: Of the sensor.
+
+    Returns:
+        `std_msgs/Header`.
+    """
+    sec, nanosec = divmod(stamp_ns, _NS_PER_S)
+    return _make(
+        'std_msgs/msg/Header',
+        stamp=_make('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec),
+        frame_id=frame_id,
+    )
+
+
+def stamp_ns(message: Message) -> int:
+    """Read a message's stamp.
+
+    Args:
+        message: With a header.
+
+    Returns:
+        Since the epoch, nanoseconds.
+    """
+    stamp = message.header.stamp
+    return stamp.sec * _NS_PER_S + stamp.nanosec
+
+
+def transforms(
+    stamp_ns: int, parent: str, children: Sequence[tuple[str, NDArray[np.float64]]]
+) -> Message:
+    """Make the message of `/tf` and `/tf_static`.
+
+    Args:
+        stamp_ns: Since the epoch, nanoseconds.
+        parent: Frame that the points are mapped into.
+        children: Frames and their `T_parent_child`, (4, 4).
+
+    Returns:
+        `tf2_msgs/TFMessage`.
+    """
+    stamped = []
+    for child, T in children:
+        w, x, y, z = quaternion_of(T)
+        transform = _make(
+            'geometry_msgs/msg/Transform',
+            translation=_make('geometry_msgs/msg/Vector3', x=T[0, 3], y=T[1, 3], z=T[2, 3]),
+            rotation=_make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
+        )
+        stamped.append(
+            _make(
+                'geometry_msgs/msg/TransformStamped',
+                header=header(stamp_ns, parent),
+                child_frame_id=child,
+                transform=transform,
+            )
+        )
+    return _make('tf2_msgs/msg/TFMessage', transforms=stamped)
+
+
+def camera_info(header: Message, K: NDArray[np.floating], size: tuple[int, int]) -> Message:
+    """Make the calibration of a picture that is free of distortion.
+
+    Args:
+        header: Of the picture.
+        K: (3, 3), pixels.
+        size: (H, W) of the picture, pixels.
+
+    Returns:
+        `sensor_msgs/CameraInfo`: plumb_bob with D = 0, R = I, P = [K 0].
+    """
+    K = np.asarray(K, np.float64)
+    roi = _make(
+        'sensor_msgs/msg/RegionOfInterest',
+        x_offset=0,
+        y_offset=0,
+        height=0,
+        width=0,
+        do_rectify=False,
+    )
+    return _make(
+        'sensor_msgs/msg/CameraInfo',
+        header=header,
+        height=size[0],
+        width=size[1],
+        distortion_model='plumb_bob',
+        d=np.zeros(5),
+        k=K.ravel(),
+        r=np.eye(3).ravel(),
+        p=np.column_stack((K, np.zeros(3))).ravel(),
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )
+
+
+def intrinsics(info: Message, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Read the intrinsics of a rectified picture.
+
+    Args:
+        info: `sensor_msgs/CameraInfo`.
+        size: (H, W) of the picture that the info came with, pixels.
+
+    Returns:
+        (3, 3), pixels; from P, or from K where P is left zero.
+
+    Raises:
+        ValueError: If the info is of another picture size, or holds no pinhole camera.
+    """
+    if (info.height, info.width) != size:
+        raise ValueError(
+            f'camera_info is for {info.width}x{info.height} pixels, but the picture has '
+            f'{size[1]}x{size[0]}; record the camera_info of this image topic'
+        )
+    P = info.p.reshape(3, 4)
+    K = P[:, :3] if P.any() else info.k.reshape(3, 3)
+    check_intrinsics(K, 'camera_info')
+    return np.array(K)
+
+
+def compressed_image(header: Message, format: str, data: bytes) -> Message:
+    """Wrap a picture file.
+
+    Args:
+        header: Of the picture.
+        format: As image_transport words it, e.g. `jpeg`.
+        data: The file's bytes.
+
+    Returns:
+        `sensor_msgs/CompressedImage`.
+    """
+    return _make(
+        'sensor_msgs/msg/CompressedImage',
+        header=header,
+        format=format,
+        data=np.frombuffer(data, np.uint8),
+    )
+
+
+def depth_image(header: Message, depth: NDArray[np.float32] | NDArray[np.uint16]) -> Message:
+    """Make a depth image (or another image of one channel of the same types).
+
+    Args:
+        header: Of the picture that the depth belongs to.
+        depth: (H, W), float32 or uint16.
+
+    Returns:
+        `sensor_msgs/Image`, 32FC1 or 16UC1, little-endian.
+    """
+    data = np.ascontiguousarray(depth, depth.dtype.newbyteorder('<'))
+    return _make(
+        'sensor_msgs/msg/Image',
+        header=header,
+        height=depth.shape[0],
+        width=depth.shape[1],
+        encoding=_DEPTH_ENCODINGS[depth.dtype],
+        is_bigendian=0,
+        step=data.strides[0],
+        data=data.view(np.uint8).ravel(),
+    )
+
+
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Code depth as REP 118's 16-bit form.
+
+    Args:
+        depth: (H, W) [m]; NaN or inf where unknown.
+
+    Returns:
+        (H, W) [mm]; 0 where unknown, below half a millimetre or above 65.535 m.
+    """
+    with np.errstate(invalid='ignore'):
+        steps = np.rint(depth * np.float32(1000))
+        fits = (steps > 0) & (steps <= np.iinfo(np.uint16).max)
+    return np.where(fits, steps, 0).astype(np.uint16)
+
+
+def is_depth(message: Message) -> bool:
+    """Tell depth from colour by a message's encoding.
+
+    Args:
+        message: `sensor_msgs/Image` or `sensor_msgs/CompressedImage`.
+
+    Returns:
+        Whether one channel of 16 or 32 bits is meant.
+    """
+    is_raw = message.__msgtype__ == 'sensor_msgs/msg/Image'
+    encoding = message.encoding if is_raw else message.format
+    return encoding.startswith(('16UC1', '32FC1', 'mono16'))
+
+
+def rgb_image(message: Message) -> NDArray[np.uint8]:
+    """Decode a colour or grey picture.
+
+    Args:
+        message: `sensor_msgs/Image` or `sensor_msgs/CompressedImage`.
+
+    Returns:
+        (H, W, 3) RGB.
+
+    Raises:
+        ValueError: If the encoding is unknown, the image is empty, or data are missing.
+    """
+    if message.__msgtype__ == 'sensor_msgs/msg/Image':
+        return _decode_raw(message)
+    return decode_image(message.data.tobytes())  # what the bytes are; format strings vary
+
+
+def point_cloud(header: Message, points: NDArray[np.float32]) -> Message:
+    """Make the cloud of a LiDAR sweep.
+
+    Args:
+        header: Of the sweep.
+        points: (N, 5): x, y, z [m], intensity, ring.
+
+    Returns:
+        `sensor_msgs/PointCloud2` of N float32 points x, y, z, intensity, ring.
+    """
+    names = ('x', 'y', 'z', 'intensity', 'ring')
+    data = np.ascontiguousarray(points, '<f4')
+    return _make(
+        'sensor_msgs/msg/PointCloud2',
+        header=header,
+        height=1,
+        width=len(data),
+        fields=[
+            _make(
+                'sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=_FLOAT32, count=1
+            )
+            for i, name in enumerate(names)
+        ],
+        is_bigendian=False,
+        point_step=4 * len(names),
+        row_step=4 * len(names) * len(data),
+        data=data.view(np.uint8).ravel(),
+        is_dense=bool(np.isfinite(data).all()),
+    )
+
+
+def _make(typename: str, **fields: Any) -> Message:
+    return TYPESTORE.types[typename](**fields)
+
+
+def _decode_raw(message: Message) -> NDArray[np.uint8]:
+    if message.encoding not in _TO_RGB:
+        raise ValueError(
+            f'encoding {message.encoding!r} is not supported; '
+            f'convert the topic to one of {", ".join(_TO_RGB)}'
+        )
+    conversion, channels = _TO_RGB[message.encoding]
+    pixels = _rows(message, message.width * channels).reshape(message.height, -1, channels)
+    return pixels.copy() if conversion is None else cv2.cvtColor(pixels, conversion)
+
+
+def _rows(message: Message, row_bytes: int) -> NDArray[np.uint8]:
+    """Give the rows of an image without their padding, (H, row_bytes)."""
+    height, width, step = message.height, message.width, message.step
+    if not height or not width:
+        raise ValueError(f'image of {width}x{height} pixels has no content')
+    if step < row_bytes or len(message.data) != height * step:
+        raise ValueError(
+            f'{message.encoding} image of {width}x{height} pixels with step {step} must hold '
+            f'{height} rows of at least {row_bytes} bytes, got {len(message.data)} bytes; '
+            'it was truncated, record it again'
+        )
+    return np.asarray(message.data).reshape(height, step)[:, :row_bytes]
