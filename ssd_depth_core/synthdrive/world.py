@@ -1,0 +1,427 @@
+"""What stands in the street: an endless grid of roads with blocks of buildings between them.
+
+Roads run along x at y = j * pitch_y and along y at x = i * pitch_x. Every block is drawn from its
+own seed, so the same city grows wherever the car drives, and a block costs only when it is near.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+
+from ssd_depth_core.synthdrive import props
+from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Material, Primitives, Shape
+from ssd_depth_core.synthdrive.primitives import Vector
+
+Rng = np.random.Generator
+LANE_WIDTH_M = 3.1
+PAVEMENT_HEIGHT_M = 0.13
+
+
+@dataclass(frozen=True, slots=True)
+class CityStyle:
+    """Hold what one city's blocks have in common; drawn from its seed."""
+
+    seed: int
+    pitch: tuple[float, float]
+    """Distance of parallel roads along x and along y [m]."""
+    half_road: tuple[float, float]
+    """Half width of the roads that run along x and along y [m]."""
+    drive_side: int
+    """-1 where traffic keeps right (lower y when heading along +x), +1 where it keeps left."""
+    district_odds: tuple[float, ...]
+    """Of 'terrace', 'houses', 'industrial', 'park', 'towers'."""
+    tree_spacing_m: float
+    lamp_spacing_m: float
+    parking_odds: float
+    """Share of kerbside places with a parked car."""
+    crowd: float
+    """Pedestrians per 10 m of pavement."""
+    lamp_glow: Vector
+    """Linear RGB radiance of the street lamps."""
+    asphalt: Vector
+    paint: Vector
+    pavement: Vector
+    """Linear RGB."""
+    lane_marks: int
+    """0 none, 1 dashed middle, 2 solid double middle, 3 dashed middle and edges."""
+
+
+DISTRICTS = ('terrace', 'houses', 'industrial', 'park', 'towers')
+
+
+def city_style(seed: int) -> CityStyle:
+    """Draw a city.
+
+    Args:
+        seed: Of everything in it.
+
+    Returns:
+        Its style.
+    """
+    rng = np.random.default_rng([seed, 1])
+    half = [LANE_WIDTH_M * int(rng.choice([1, 1, 2, 3])) + rng.uniform(0.2, 2.6) for _ in range(2)]
+    pitch = [2 * max(half) + rng.uniform(28.0, 110.0) for _ in range(2)]
+    odds = rng.dirichlet([1.2, 1.0, 0.6, 0.6, 0.5])
+    warm: Vector = (7.0, 4.4, 1.7)
+    white: Vector = (5.0, 5.0, 4.6)
+    return CityStyle(
+        seed=seed,
+        pitch=(pitch[0], pitch[1]),
+        half_road=(half[0], half[1]),
+        drive_side=int(rng.choice([-1, 1])),
+        district_odds=tuple(odds),
+        tree_spacing_m=float(rng.choice([8.0, 12.0, 20.0, 60.0])),
+        lamp_spacing_m=rng.uniform(18.0, 40.0),
+        parking_odds=float(rng.choice([0.0, 0.2, 0.5, 0.8])),
+        crowd=rng.uniform(0.0, 0.9) ** 2,
+        lamp_glow=warm if rng.random() < 0.6 else white,
+        asphalt=props.colour(rng, 0.04, 0.22, 0.12),
+        paint=(0.7, 0.7, 0.66) if rng.random() < 0.8 else (0.65, 0.5, 0.12),
+        pavement=props.colour(rng, 0.1, 0.45, 0.15),
+        lane_marks=int(rng.integers(4)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lamps:
+    """Hold L street lamps."""
+
+    position: NDArray[np.float64]
+    """(L, 3) in the world [m]."""
+    intensity: NDArray[np.float64]
+    """(L, 3) linear RGB [radiance * m^2]."""
+
+
+@dataclass
+class _Block:
+    """Collect one block: its solids and its lamps."""
+
+    builder: Builder
+    lamps: list[tuple[float, float, float]] = field(default_factory=list)
+
+
+class City:
+    """Give the solids and lamps near a place."""
+
+    def __init__(self, seed: int) -> None:
+        """Draw the style; blocks follow when asked for.
+
+        Args:
+            seed: Of everything in the city.
+        """
+        self.style = city_style(seed)
+        self._block = lru_cache(maxsize=256)(self._make_block)
+
+    def near(self, x: float, y: float, radius_m: float = 170.0) -> tuple[Primitives, Lamps]:
+        """Collect what stands near a place.
+
+        Args:
+            x: In the world [m].
+            y: In the world [m].
+            radius_m: Blocks whose middle lies farther are left out.
+
+        Returns:
+            Solids, float32 on the CPU, and lamps.
+        """
+        px, py = self.style.pitch
+        reach = radius_m + max(px, py) * 0.5
+        parts, lamps = [], []
+        for i in range(int((x - reach) // px), int((x + reach) // px) + 1):
+            for j in range(int((y - reach) // py), int((y + reach) // py) + 1):
+                if np.hypot((i + 0.5) * px - x, (j + 0.5) * py - y) < reach:
+                    solids, block_lamps = self._block(i, j)
+                    parts.append(solids)
+                    lamps.extend(block_lamps)
+        position = np.array(lamps, np.float64).reshape(-1, 3)
+        glow = np.tile(np.array(self.style.lamp_glow) * 5.0, (len(position), 1))
+        return concatenate(parts), Lamps(position, glow)
+
+    def _make_block(self, i: int, j: int) -> tuple[Primitives, list[tuple[float, float, float]]]:
+        style = self.style
+        # Seeds must not be negative, block numbers may be.
+        rng = np.random.default_rng([style.seed, 2, i + 2**20, j + 2**20])
+        block = _Block(Builder(rng))
+        (px, py), (hx, hy) = style.pitch, style.half_road
+        x0, x1 = i * px + hy, (i + 1) * px - hy
+        y0, y1 = j * py + hx, (j + 1) * py - hx
+        district = str(rng.choice(DISTRICTS, p=style.district_odds))
+        middle, half = ((x0 + x1) / 2, (y0 + y1) / 2), ((x1 - x0) / 2, (y1 - y0) / 2)
+        block.builder.place(*middle, 0.0)
+        slab = (half[0], half[1], PAVEMENT_HEIGHT_M)
+        block.builder.add(Shape.BOX, (0, 0, 0), slab, style.pavement, material=Material.PAVEMENT)
+        walk = rng.uniform(1.6, 4.5)
+        if district in ('park', 'houses'):
+            green = (rng.uniform(0.04, 0.1), rng.uniform(0.09, 0.18), rng.uniform(0.02, 0.05))
+            lawn = (half[0] - walk, half[1] - walk, PAVEMENT_HEIGHT_M + 0.04)
+            block.builder.add(Shape.BOX, (0, 0, 0), lawn, green, material=Material.GRASS)
+        # Each side: where its frame stands (x along the kerb, y into the block), and its length.
+        sides = [
+            (x0, y0, 0.0, x1 - x0), (x1, y0, np.pi / 2, y1 - y0),
+            (x1, y1, np.pi, x1 - x0), (x0, y1, -np.pi / 2, y1 - y0),
+        ]  # fmt: skip
+        for x, y, yaw, length in sides:
+            _frontage(block, style, rng, (x, y, yaw), length, walk, district)
+            _kerbside(block, style, rng, (x, y, yaw), length, walk)
+        if district == 'park':
+            for _ in range(int(half[0] * half[1] / 60)):
+                u, v = rng.uniform(-1, 1, 2) * (np.array(half) - walk - 2.0)
+                block.builder.place(middle[0] + u, middle[1] + v, rng.uniform(0, 6.3))
+                props.tree(block.builder, rng, rng.uniform(4.0, 14.0))
+        return block.builder.build(), block.lamps
+
+
+def _at(frame: tuple[float, float, float], along: float, inset: float) -> tuple[float, float]:
+    """Give the world's x, y of a place on a block's side; inset < 0 lies on the road."""
+    x, y, yaw = frame
+    c, s = np.cos(yaw), np.sin(yaw)
+    return x + c * along - s * inset, y + s * along + c * inset
+
+
+def _frontage(
+    block: _Block,
+    style: CityStyle,
+    rng: Rng,
+    frame: tuple[float, float, float],
+    length: float,
+    walk: float,
+    district: str,
+) -> None:
+    """Line one side of a block with buildings, walls and hedges."""
+    builder, yaw = block.builder, frame[2]
+    if district == 'park' or rng.random() < 0.08:
+        _border(builder, rng, frame, walk, length)
+        return
+    along = walk + rng.uniform(0.0, 2.0)
+    while along < length - walk - 6.0:
+        width = {
+            'terrace': rng.uniform(5.0, 16.0),
+            'houses': rng.uniform(7.0, 13.0),
+            'industrial': rng.uniform(14.0, 40.0),
+            'towers': rng.uniform(12.0, 30.0),
+        }[district]
+        width = min(width, length - walk - along)
+        depth = rng.uniform(7.0, 14.0)
+        setback = walk + {
+            'terrace': 0.0 if rng.random() < 0.7 else rng.uniform(0.5, 3.0),
+            'houses': rng.uniform(3.0, 8.0),
+            'industrial': rng.uniform(1.0, 9.0),
+            'towers': rng.uniform(0.0, 8.0),
+        }[district]
+        height = {
+            'terrace': rng.uniform(6.0, 19.0),
+            'houses': rng.uniform(3.0, 6.5),
+            'industrial': rng.uniform(4.5, 11.0),
+            'towers': rng.uniform(18.0, 60.0),
+        }[district]
+        at = _at(frame, along + width / 2, setback + depth / 2)
+        builder.place(*at, yaw)
+        _building(builder, rng, width, depth, height, gabled=district == 'houses')
+        if setback > walk + 1.5 and rng.random() < 0.5:
+            _border(builder, rng, frame, walk, width * 0.9, along)
+        if setback > walk + 2.5 and rng.random() < 0.5:
+            builder.place(*_at(frame, along + rng.uniform(0, width), walk + 1.5), 0.0)
+            props.tree(builder, rng, rng.uniform(2.5, 8.0))
+        gap = {'terrace': 0.0 if rng.random() < 0.85 else 4.0, 'houses': rng.uniform(1.0, 7.0)}
+        along += width + gap.get(district, rng.uniform(0.0, 14.0))
+
+
+def _building(
+    builder: Builder, rng: Rng, width: float, depth: float, height: float, *, gabled: bool
+) -> None:
+    """Build one house around the current frame, its front on the frame's -y side."""
+    wall, trim = props.colour(rng, 0.1, 0.75, 0.35), props.colour(rng, 0.03, 0.8, 0.2)
+    glass_wall = rng.random() < 0.15
+    pattern = (rng.uniform(1.4, 4.0), rng.uniform(2.6, 3.8), float(rng.uniform(0.0, 0.5)))
+    material = Material.BRICK if rng.random() < 0.12 else Material.FACADE
+    if glass_wall:
+        wall, pattern = (0.08, 0.1, 0.12), (pattern[0] * 0.6, pattern[1], pattern[2])
+    body = (width / 2, depth / 2, height / 2)
+    style = {'material': material, 'second_albedo': trim, 'pattern': pattern}
+    builder.add(Shape.BOX, (0, 0, height / 2), body, wall, **style)  # type: ignore[arg-type]
+    if gabled or rng.random() < 0.15:
+        rise = rng.uniform(1.2, 2.6)
+        tiles = props.colour(rng, 0.04, 0.3, 0.5)
+        along_x = rng.random() < 0.5
+        half = (depth / 2 + 0.4, width / 2 + 0.4, rise / 2)
+        half = half if along_x else (half[1], half[0], half[2])
+        turn = np.pi / 2 if along_x else 0.0
+        roof = {'material': Material.BRICK, 'taper': 0.98, 'yaw': turn}
+        builder.add(Shape.BOX, (0, 0, height + rise / 2), half, tiles, **roof)  # type: ignore[arg-type]
+    else:
+        for _ in range(int(rng.integers(0, 3))):
+            x, y = rng.uniform(-0.4, 0.4) * width, rng.uniform(-0.4, 0.4) * depth
+            box = (rng.uniform(0.5, 2.0), rng.uniform(0.5, 2.0), rng.uniform(0.5, 1.6))
+            builder.add(Shape.BOX, (x, y, height + box[2]), box, props.colour(rng))
+    if rng.random() < 0.4:  # an awning or balcony over the pavement
+        z = rng.uniform(2.5, 3.5)
+        ledge = (width * rng.uniform(0.2, 0.48), rng.uniform(0.3, 1.0), 0.12)
+        at = (0.0, -depth / 2 - ledge[1], z)
+        builder.add(Shape.BOX, at, ledge, props.colour(rng, 0.05, 0.6, 0.9))
+    if rng.random() < 0.35:  # a shop sign that shines at night
+        glow = rng.uniform(0.1, 1.6) * np.array(props.colour(rng, 0.3, 1.0, 0.9))
+        board = (width * rng.uniform(0.1, 0.4), 0.08, rng.uniform(0.2, 0.5))
+        at = (rng.uniform(-0.2, 0.2) * width, -depth / 2 - 0.1, rng.uniform(2.6, 3.6))
+        shine: Vector = (float(glow[0]), float(glow[1]), float(glow[2]))
+        face = {'material': Material.SIGN, 'emission': shine, 'pattern': (0.6, 0.5, 0.0)}
+        builder.add(
+            Shape.BOX, at, board, props.colour(rng), second_albedo=props.colour(rng), **face
+        )  # type: ignore[arg-type]
+
+
+def _border(
+    builder: Builder,
+    rng: Rng,
+    frame: tuple[float, float, float],
+    walk: float,
+    length: float,
+    along: float = 0.0,
+) -> None:
+    """Put a hedge, wall or fence behind the pavement."""
+    builder.place(*_at(frame, along + length / 2, walk + 0.4), frame[2])
+    kind, height = int(rng.integers(3)), rng.uniform(0.6, 2.4)
+    if kind == 0:
+        green = (rng.uniform(0.02, 0.07), rng.uniform(0.05, 0.13), 0.03)
+        half = (length / 2, rng.uniform(0.25, 0.6), height / 2)
+        builder.add(Shape.BOX, (0, 0, height / 2), half, green, material=Material.FOLIAGE)
+    elif kind == 1:
+        half = (length / 2, 0.15, height / 2)
+        stone = props.colour(rng, 0.1, 0.6, 0.25)
+        builder.add(Shape.BOX, (0, 0, height / 2), half, stone, material=Material.BRICK)
+    else:
+        steel = props.colour(rng, 0.03, 0.5, 0.3)
+        for z in (0.3, height * 0.55, height):
+            builder.add(Shape.BOX, (0, 0, z), (length / 2, 0.03, 0.04), steel)
+        for x in np.arange(-length / 2, length / 2, 2.4):
+            builder.add(Shape.BOX, (float(x), 0, height / 2), (0.04, 0.04, height / 2), steel)
+
+
+def _kerbside(
+    block: _Block,
+    style: CityStyle,
+    rng: Rng,
+    frame: tuple[float, float, float],
+    length: float,
+    walk: float,
+) -> None:
+    """Put lamps, trees, signs, furniture, people and parked cars along one side of a block."""
+    builder, yaw = block.builder, frame[2]
+    towards_road = yaw - np.pi / 2
+    for along in np.arange(rng.uniform(3.0, 12.0), length - 2.0, style.lamp_spacing_m):
+        x, y = _at(frame, along, 0.5)
+        builder.place(x, y, towards_road)
+        reach, _, z = props.street_lamp(builder, rng, style.lamp_glow)
+        block.lamps.append((*_at(frame, along, 0.5 - reach), z))
+    for along in np.arange(rng.uniform(2.0, 9.0), length - 2.0, style.tree_spacing_m):
+        if rng.random() < 0.8:
+            builder.place(*_at(frame, along, rng.uniform(0.7, 1.3)), rng.uniform(0, 6.3))
+            props.tree(builder, rng, rng.uniform(3.5, 10.0))
+    for _ in range(rng.poisson(length / 22.0)):
+        # A sign faces the traffic that passes it: along or against the kerb.
+        facing = yaw + (0.0 if rng.random() < 0.5 else np.pi)
+        builder.place(*_at(frame, rng.uniform(1.0, length - 1.0), 0.4), facing)
+        props.sign(builder, rng)
+    for _ in range(rng.poisson(length / 25.0)):
+        at = _at(frame, rng.uniform(1.0, length - 1.0), rng.uniform(0.6, walk))
+        builder.place(*at, towards_road)
+        props.small_furniture(builder, rng)
+    for _ in range(rng.poisson(length / 10.0 * style.crowd)):
+        at = _at(frame, rng.uniform(0.0, length), rng.uniform(0.4, walk))
+        builder.place(*at, rng.uniform(0, 6.3), PAVEMENT_HEIGHT_M)
+        props.pedestrian(builder, rng)
+    for along in np.arange(10.0, length - 10.0, 6.4):
+        if rng.random() < style.parking_odds:
+            heading = yaw if style.drive_side < 0 else yaw + np.pi
+            builder.place(*_at(frame, along, -1.05), heading + rng.normal(0.0, 0.02))
+            props.car(builder, rng, lights_on=False)
+
+
+def traffic(style: CityStyle, seed: int, x: float, y: float, yaw: float) -> Primitives:
+    """Put cars, cyclists and people onto the roads around a camera, for a single picture.
+
+    Args:
+        style: Of the city.
+        seed: Of the traffic.
+        x: Of the camera's car, which is left free [m].
+        y: Likewise [m].
+        yaw: Heading of that car [rad].
+
+    Returns:
+        Solids, possibly none besides one far below the ground.
+    """
+    rng = np.random.default_rng([style.seed, 3, seed])
+    builder = Builder(rng)
+    builder.place(0.0, 0.0, 0.0, z=-50.0)
+    builder.add(Shape.BOX, (0, 0, 0), (0.1, 0.1, 0.1), (0.5, 0.5, 0.5))
+    density = rng.uniform(0.0, 1.0)
+    for axis in (0, 1):  # roads along x, then along y
+        pitch, half = style.pitch[1 - axis], style.half_road[axis]
+        position, across = ((x, y), (y, x))[axis]
+        lanes = max(1, int((half - 0.2) / LANE_WIDTH_M))
+        road = round(across / pitch) * pitch
+        for direction in (-1, 1):
+            for lane in range(lanes):
+                # Keeping right: heading +x means lower y; heading +y means higher x.
+                side = style.drive_side * direction * (1 if axis == 0 else -1)
+                offset = road + side * (lane + 0.5) * LANE_WIDTH_M
+                along = position - 90.0 + rng.uniform(0.0, 30.0)
+                while along < position + 90.0:
+                    place = (along, offset) if axis == 0 else (offset, along)
+                    heading = (0.0 if direction > 0 else np.pi) + (np.pi / 2 if axis else 0.0)
+                    clear = np.hypot(place[0] - x, place[1] - y) > 9.0
+                    if clear and rng.random() < density:
+                        builder.place(*place, heading + rng.normal(0.0, 0.03))
+                        if rng.random() < 0.08:
+                            props.cyclist(builder, rng)
+                        else:
+                            props.car(builder, rng, lights_on=True)
+                    along += rng.uniform(8.0, 40.0)
+    for _ in range(rng.poisson(2.0 * style.crowd + 0.3)):
+        ahead, aside = rng.uniform(5.0, 40.0), rng.uniform(-8.0, 8.0)
+        c, s = np.cos(yaw), np.sin(yaw)
+        builder.place(x + c * ahead - s * aside, y + s * ahead + c * aside, rng.uniform(0, 6.3))
+        props.pedestrian(builder, rng)
+    return builder.build()
+
+
+def clutter(seed: int, x: float, y: float) -> Primitives:
+    """Strew shapes that no street has: they keep a network from learning our streets by heart.
+
+    Args:
+        seed: Of the clutter.
+        x: Around this place [m].
+        y: Likewise [m].
+
+    Returns:
+        Solids standing on the ground.
+    """
+    rng = np.random.default_rng([seed, 4])
+    builder = Builder(rng)
+    for _ in range(int(rng.integers(1, 14))):
+        angle, radius = rng.uniform(0, 6.3), rng.uniform(5.0, 45.0)
+        builder.place(x + radius * np.cos(angle), y + radius * np.sin(angle), rng.uniform(0, 6.3))
+        half = rng.uniform(0.1, 1.0, 3) ** 1.5 * rng.choice([1.0, 3.0])
+        shape = Shape(int(rng.integers(3)))
+        material = Material(int(rng.choice([0, 1, 2, 6, 7])))
+        pattern = (rng.uniform(0.2, 2.0), rng.uniform(0.2, 2.0), 0.3)
+        style = {'material': material, 'second_albedo': props.colour(rng), 'pattern': pattern}
+        size = (float(half[0]), float(half[1]), float(half[2]))
+        tint = props.colour(rng, 0.03, 0.8, 1.0)
+        builder.add(Shape.BOX if shape == 0 else shape, (0, 0, size[2]), size, tint, **style)  # type: ignore[arg-type]
+    return builder.build()
+
+
+def to_tensor(lamps: Lamps, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Move lamps to a device.
+
+    Args:
+        lamps: In the world.
+        device: Where to.
+
+    Returns:
+        Positions (L, 3) [m] and intensities (L, 3), float32.
+    """
+    position = torch.as_tensor(lamps.position, dtype=torch.float32, device=device)
+    return position, torch.as_tensor(lamps.intensity, dtype=torch.float32, device=device)

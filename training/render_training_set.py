@@ -1,0 +1,129 @@
+"""Render pictures of random cameras in random cities, with exact depth, to train a student on.
+
+Writes `frames.jsonl`, `<condition>/<id>.jpg` and `depth/<id>.png` (see `data/rendered.py`). Cities
+are numbered from the seed on; every 25th is for validation and shown in all conditions. Killed at
+any instant, the next run renders the cities that are missing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import json
+from multiprocessing import get_context
+from pathlib import Path
+import sys
+
+import cv2
+import torch
+from tqdm import tqdm
+
+from ssd_depth_core.exact_depth import encode_exact_depth
+from ssd_depth_core.synthdrive.materials import NoiseBank
+from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
+from ssd_depth_core.synthdrive.sensors import CONDITIONS
+from training._cli import config_of, device_of, stage_parser
+
+VALIDATION_EVERY = 25
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingSetConfig:
+    """Say how much is rendered."""
+
+    seed: int = 0
+    """Number of the first city."""
+    num_cities: int
+    """Each gives 6 views; the set grows by raising this number."""
+    height: int = 192
+    """Of the pictures, pixels."""
+    width: int = 320
+    """Of the pictures, pixels."""
+    num_workers: int = 2
+    """Processes, one thread each; 1 on a GPU."""
+
+    def __post_init__(self) -> None:
+        """Validate the numbers.
+
+        Raises:
+            ValueError: If one is not positive.
+        """
+        if min(self.num_cities, self.height, self.width, self.num_workers) < 1 or self.seed < 0:
+            raise ValueError(f'numbers must be >= 1 and the seed >= 0, got {self}')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage.
+
+    Args:
+        argv: Arguments without the program's name; None: those of the process.
+
+    Returns:
+        Exit status.
+    """
+    parser = stage_parser(
+        'Render a training set of random views with exact depth.',
+        'python -m training.render_training_set --config config/data/random_views.yaml '
+        '--out synthdrive_data/train',
+    )
+    args = parser.parse_args(argv)
+    config = config_of(TrainingSetConfig, args)
+    for folder in ('depth', *CONDITIONS):
+        (args.out / folder).mkdir(parents=True, exist_ok=True)
+    index = args.out / 'frames.jsonl'
+    done = _finished_cities(index)
+    cities = range(config.seed, config.seed + config.num_cities)
+    jobs = [(city, config, args.out, device_of(args)) for city in cities if city not in done]
+    # `spawn`: a forked torch deadlocks in its thread pool.
+    with get_context('spawn').Pool(config.num_workers) as pool, index.open('a') as file:
+        rendered = pool.imap_unordered(_render_city, jobs)
+        for lines in tqdm(rendered, total=len(jobs), unit='city', mininterval=5.0):
+            file.write(''.join(json.dumps(line) + '\n' for line in lines))
+            file.flush()
+    print(f'frames: {index}')
+    return 0
+
+
+def _finished_cities(index: Path) -> set[int]:
+    """Read which cities have all their lines; a line is written after its pictures."""
+    if not index.exists():
+        return set()
+    ids = [json.loads(line)['id'] for line in index.read_text().splitlines()]
+    return {int(name.split('_')[0]) for name in ids if name.endswith(f'_{VIEWS_PER_CITY - 1}')}
+
+
+def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str, object]]:
+    """Render and write one city, and give its index lines."""
+    city, config, out, device_name = job
+    torch.set_num_threads(1)
+    device = torch.device(device_name)
+    validation = city % VALIDATION_EVERY == 0
+    # One condition a training view: a new street teaches more than a twin of an old one.
+    wanted = tuple(
+        CONDITIONS if validation else (CONDITIONS[(view + city) % len(CONDITIONS)],)
+        for view in range(VIEWS_PER_CITY)
+    )
+    lines: list[dict[str, object]] = []
+    with torch.inference_mode():
+        noise = NoiseBank(device=device)
+        pictures = random_pictures(city, wanted, config.height, config.width, device, noise)
+        for view, picture in enumerate(pictures):
+            name = f'{city:06d}_{view}'
+            coded = encode_exact_depth(picture.depth)
+            cv2.imwrite(str(out / 'depth' / f'{name}.png'), coded)
+            for condition, image in picture.images.items():
+                quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+                cv2.imwrite(str(out / condition / f'{name}.jpg'), image[..., ::-1], quality)
+            lines.append(
+                {
+                    'schema_version': 1,
+                    'id': name,
+                    'K': picture.view.K.tolist(),
+                    'split': 'validation' if validation else 'train',
+                    'conditions': list(picture.images),
+                }
+            )
+    return lines
+
+
+if __name__ == '__main__':
+    sys.exit(main())
