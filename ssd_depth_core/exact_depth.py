@@ -45,7 +45,7 @@ def decode_exact_depth(coded: NDArray[np.uint16]) -> NDArray[np.float32]:
         raise TypeError(
             f'exact depth must be uint16, got {coded.dtype}; read it with cv2.IMREAD_UNCHANGED'
         )
-    depth = coded.astype(np.float32) / STEPS_PER_METRE
+    depth = coded.astype(np.float32) / np.float32(STEPS_PER_METRE)
     depth[coded == UNKNOWN] = np.nan
     depth[coded == SKY] = np.inf
     return depth
