@@ -60,7 +60,7 @@ def stamp_ns(message: Message) -> int:
         Since the epoch, nanoseconds.
     """
     stamp = message.header.stamp
-    return stamp.sec * _NS_PER_S + stamp.nanosec
+    return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
 
 
 def transforms(

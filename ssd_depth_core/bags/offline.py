@@ -5,15 +5,15 @@ The node drops frames when it is slower than the camera, as a robot must; an eva
 
 import argparse
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 import sys
 from typing import get_args, Literal
 
-from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from ssd_depth_core.bags import messages
+from ssd_depth_core.bags.reader import BagReader
 from ssd_depth_core.bags.writer import BagWriter
 from ssd_depth_core.runtime.backends import BackendName
 from ssd_depth_core.runtime.predictor import DepthPredictor
@@ -42,7 +42,7 @@ def predict_bag(
     the first (recorders often latch one info).
 
     Args:
-        source: Bag that `rosbags` reads: a folder, an `.mcap`, a `.db3` or a ROS 1 `.bag`.
+        source: ROS 2 bag, as `BagReader` takes it.
         out: Bag to write, as `BagWriter` takes it.
         predictor: With the model loaded.
         topic: Of the pictures; None takes the only one with colour or grey pictures.
@@ -58,13 +58,12 @@ def predict_bag(
         ValueError: If the bag or a picture is damaged, a topic is missing, the choice of topic is
             not clear, or calibration and pictures contradict each other.
     """
-    with _open(source) as bag, BagWriter(out) as writer:
-        pictures = _choose_pictures(bag, source, topic)
+    with BagReader(source) as bag, BagWriter(out) as writer:
+        pictures = _choose_pictures(bag, topic)
         camera = pictures.topic.removesuffix('/compressed').rpartition('/')[0]
-        infos = _Calibrations(bag, source, info_topic or f'{camera}/camera_info', pictures.topic)
+        infos = _Calibrations(bag, info_topic or f'{camera}/camera_info', pictures.topic)
         num_pictures = 0
-        for _, log_time_ns, raw in bag.messages([pictures]):
-            message = bag.deserialize(raw, pictures.msgtype)
+        for log_time_ns, message in bag.messages(pictures):
             stamp_ns = messages.stamp_ns(message)
             try:
                 image = messages.rgb_image(message)
@@ -121,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog='example: depth_bag night_drive.mcap depth.mcap '
         '--topic /cam_front/image_rect_color/compressed',
     )
-    parser.add_argument('bag', type=Path, help='folder, .mcap, .db3 or ROS 1 .bag')
+    parser.add_argument('bag', type=Path, help='folder, .mcap or .db3')
     parser.add_argument('out', type=Path, help='NAME.mcap for a single file, else a folder')
     parser.add_argument('--model', type=Path, metavar='ONNX', help='default: the shipped student')
     parser.add_argument('--backend', choices=get_args(BackendName), default='auto')
@@ -133,57 +132,42 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _open(source: Path) -> Iterator[AnyReader]:
-    """Open a bag; errors of rosbags become ours, with the remedy."""
-    if not source.exists():
-        raise FileNotFoundError(f'bag not found at {source}; give a bag folder or an .mcap file')
-    try:
-        with AnyReader([source], default_typestore=messages.TYPESTORE) as bag:
-            yield bag
-    except AnyReaderError as error:
-        raise ValueError(
-            f'bag {source} cannot be read ({error}); copy or record it again'
-        ) from None
-
-
-def _choose_pictures(bag: AnyReader, source: Path, topic: str | None) -> Connection:
+def _choose_pictures(bag: BagReader, topic: str | None) -> Connection:
     """Find the topic with the pictures; where none is named, there must be one only."""
     candidates = {c.topic: c for c in bag.connections if c.msgtype in _IMAGE_TYPES}
     if topic is not None:
         if topic not in candidates:
             raise ValueError(
-                f'bag {source} has no images on {topic}; '
+                f'bag {bag.path} has no images on {topic}; '
                 f'it has images on {", ".join(sorted(candidates)) or "no topic"}'
             )
         return candidates[topic]
     pictures = {name: c for name, c in candidates.items() if not _holds_depth(bag, c)}
     if len(pictures) != 1:
         raise ValueError(
-            f'bag {source} has {len(pictures)} topics with pictures: '
+            f'bag {bag.path} has {len(pictures)} topics with pictures: '
             f'{", ".join(sorted(pictures)) or "none"}; name one with --topic'
         )
     return next(iter(pictures.values()))
 
 
-def _holds_depth(bag: AnyReader, connection: Connection) -> bool:
-    for _, _, raw in bag.messages([connection]):
-        return messages.is_depth(bag.deserialize(raw, connection.msgtype))
-    return False
+def _holds_depth(bag: BagReader, connection: Connection) -> bool:
+    return any(messages.is_depth(first) for _, first in islice(bag.messages(connection), 1))
 
 
 class _Calibrations:
     """Find the camera_info that belongs to a picture."""
 
-    def __init__(self, bag: AnyReader, source: Path, topic: str, picture_topic: str) -> None:
-        connections = [c for c in bag.connections if (c.topic, c.msgtype) == (topic, _INFO_TYPE)]
+    def __init__(self, bag: BagReader, topic: str, picture_topic: str) -> None:
         infos = [
-            bag.deserialize(raw, _INFO_TYPE)
-            for _, _, raw in (bag.messages(connections) if connections else ())
+            info
+            for connection in bag.connections
+            if (connection.topic, connection.msgtype) == (topic, _INFO_TYPE)
+            for _, info in bag.messages(connection)
         ]
         if not infos:
             raise ValueError(
-                f'bag {source} has no camera_info on {topic}, so the depth of {picture_topic} '
+                f'bag {bag.path} has no camera_info on {topic}, so the depth of {picture_topic} '
                 'would have no scale; record it too, or name another with --camera-info'
             )
         self._infos = sorted(infos, key=messages.stamp_ns)

@@ -218,12 +218,29 @@ def test_missing_bag_is_named(tmp_path):
         predict_bag(tmp_path / 'none.mcap', tmp_path / 'out.mcap', _Predictor())
 
 
+def test_ros_1_bag_is_refused(tmp_path):
+    (tmp_path / 'old.bag').write_text('#ROSBAG V2.0')
+    with pytest.raises(ValueError, match=r'old\.bag is of ROS 1; run `rosbags-convert`'):
+        predict_bag(tmp_path / 'old.bag', tmp_path / 'out.mcap', _Predictor())
+
+
 @pytest.mark.parametrize('keep', [0.0, 0.1, 0.5, 0.99])
 def test_truncated_bag_is_named(tmp_path, drive_bag, keep):
     data = drive_bag.read_bytes()
     bag = tmp_path / 'in.mcap'
     bag.write_bytes(data[: int(keep * len(data))])
     with pytest.raises(ValueError, match=r'bag .*in\.mcap cannot be read .* again'):
+        predict_bag(bag, tmp_path / 'out.mcap', _Predictor())
+    assert [path.name for path in tmp_path.iterdir()] == ['in.mcap']
+
+
+def test_damage_in_the_midst_of_a_bag_is_named(tmp_path, drive_bag):
+    data = bytearray(drive_bag.read_bytes())
+    start = data.index(b'\x28\xb5\x2f\xfd')  # of the first zstd frame
+    data[start : start + 4] = b'\0\0\0\0'
+    bag = tmp_path / 'in.mcap'
+    bag.write_bytes(data)
+    with pytest.raises(ValueError, match=r'in\.mcap cannot be read \(ZstdError: .* again'):
         predict_bag(bag, tmp_path / 'out.mcap', _Predictor())
     assert [path.name for path in tmp_path.iterdir()] == ['in.mcap']
 
