@@ -117,7 +117,8 @@ class _SceneWriter:
 
     def write(self, tables: dict[str, list[_Row]]) -> None:
         """Consume the records; add the scene's rows to the tables."""
-        start_us = last_us = None
+        start_us: int | None = None
+        last_us = 0
         for record in self._scene.records:
             stamp_us = record.ego_pose.timestamp_us
             if start_us is None:
@@ -227,10 +228,10 @@ class _SceneWriter:
                 f'got {frame.depth.shape}'
             )
         bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        path.write_bytes(cv2.imencode('.jpg', bgr, self._jpeg_options)[1])
+        path.write_bytes(cv2.imencode('.jpg', bgr, self._jpeg_options)[1].tobytes())
         depth_path = self._root / 'exact_depth' / frame.channel / f'{path.stem}.png'
         depth_path.parent.mkdir(parents=True, exist_ok=True)
-        depth_path.write_bytes(cv2.imencode('.png', encode_exact_depth(frame.depth))[1])
+        depth_path.write_bytes(cv2.imencode('.png', encode_exact_depth(frame.depth))[1].tobytes())
 
     def _check_calibration(
         self, channel: str, T_ego_sensor: np.ndarray, intrinsic: list[list[float]]
@@ -295,7 +296,7 @@ class _SceneWriter:
 def _write_sweep(sweep: LidarSweep, path: Path) -> None:
     if sweep.points.ndim != 2 or sweep.points.shape[1] != 5:
         raise ValueError(f'{path.name}: points must be (N, 5), got {sweep.points.shape}')
-    path.write_bytes(np.ascontiguousarray(sweep.points, '<f4'))
+    path.write_bytes(sweep.points.astype('<f4').tobytes())
 
 
 def _write_map(root: Path, logs: list[_Row]) -> _Row:
@@ -303,7 +304,7 @@ def _write_map(root: Path, logs: list[_Row]) -> _Row:
     token = _token('map', 'synthdrive')
     path = root / 'maps' / f'{token}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode('.png', np.zeros((16, 16), np.uint8))[1])
+    path.write_bytes(cv2.imencode('.png', np.zeros((16, 16), np.uint8))[1].tobytes())
     return {
         'token': token,
         'log_tokens': [row['token'] for row in logs],
