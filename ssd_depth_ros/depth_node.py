@@ -123,8 +123,9 @@ class DepthNode(LifecycleNode):
         Returns:
             SUCCESS.
         """
+        # The publishers first: what comes in from here on may go out at once.
+        result = super().on_activate(state)
         self._cameras = CameraInfoCache()
-        self._subscribe()
         self._worker = Worker(
             Pipeline(
                 self._predictor,
@@ -138,8 +139,9 @@ class DepthNode(LifecycleNode):
             self.get_logger(),
         )
         self._last_image_s = time.monotonic()
+        self._subscribe()
         self._state = 'active'
-        return super().on_activate(state)
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop the worker.

@@ -101,8 +101,10 @@ class Parameters:
     output_size: Literal['network', 'input'] = _parameter(
         'network', "Size of the depth outputs: the network's own, or that of the camera's image."
     )
-    far_value: Literal['nan', 'inf'] = _parameter(
-        'nan', 'What depth says beyond the range of the network, as in the sky (32FC1).'
+    # Not nan and inf: ROS would read those words as numbers, in YAML and on the command line.
+    far_value: Literal['unknown', 'infinite'] = _parameter(
+        'unknown',
+        'What depth (32FC1) says beyond the range of the network, as in the sky: NaN or +Inf.',
     )
     min_confidence: float = _parameter(
         0.0, 'Depth of less confidence than this becomes unknown.', bounds=(0, 1)
