@@ -1,4 +1,4 @@
-"""Export a checkpoint as ONNX with its ModelSpec, and report how far each runtime is from torch."""
+"""Export a checkpoint as ONNX with its ModelSpec, and say how far the runtimes are from torch."""
 
 from collections.abc import Sequence
 import json

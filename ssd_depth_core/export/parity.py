@@ -14,6 +14,9 @@ import torch
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 """`inverse_depth` and `confidence`, (B, 1, H, W) each."""
 
+Run = Callable[[NDArray[np.float32]], Outputs]
+"""From `image` (B, 3, H, W) to the outputs."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
@@ -49,14 +52,12 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
     with torch.inference_mode():
         inverse_depth, confidence = ExportedDepthNet(network).eval()(images)
     expected = inverse_depth.numpy(), confidence.numpy()
-    runtimes: tuple[
-        tuple[str, Callable[[Path], Callable[[NDArray[np.float32]], Outputs]]], ...
-    ] = (
-        (f'onnxruntime {onnxruntime.__version__}', _onnxruntime),
-        (f'openvino {openvino.__version__.split("-")[0]}', _openvino),
-    )
+    runtimes: dict[str, Callable[[Path], Run]] = {
+        f'onnxruntime {onnxruntime.__version__}': _onnxruntime,
+        f'openvino {openvino.__version__.split("-")[0]}': _openvino,
+    }
     records = []
-    for name, load in runtimes:
+    for name, load in runtimes.items():
         run = load(onnx_path)
         both = run(images.numpy())
         alone = run(images[:1].numpy())
@@ -74,7 +75,7 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
     return tuple(records)
 
 
-def _onnxruntime(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
+def _onnxruntime(path: Path) -> Run:
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
     def run(image: NDArray[np.float32]) -> Outputs:
@@ -84,7 +85,7 @@ def _onnxruntime(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
     return run
 
 
-def _openvino(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
+def _openvino(path: Path) -> Run:
     # Left alone, OpenVINO computes in bfloat16 where the processor can.
     model = openvino.compile_model(path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
 

@@ -47,8 +47,8 @@ class LoopConfig:
     """Longer gradients are shortened to this."""
     ema_decay: float = 0.999
     """Of the average of the weights that is validated and saved; smaller in the first steps."""
-    mixed_precision: Literal['no', 'bf16', 'fp16'] = 'no'
-    """As Accelerate knows them; on a CPU bf16 pays where `lscpu` says avx512_bf16."""
+    precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
+    """Of activations; weights stay fp32. On a CPU bf16 pays where `lscpu` says avx512_bf16."""
     num_workers: int = 1
     """Processes that read and augment."""
     log_every_s: float = 10.0
@@ -81,6 +81,23 @@ class LoopConfig:
         for name in ('warmup_fraction', 'ema_decay'):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f'{name} must be in [0, 1), got {getattr(self, name)}')
+
+
+def fraction_spent(step: int, minutes: float, config: LoopConfig) -> float:
+    """Say how much of the budget is gone.
+
+    Args:
+        step: Optimizer steps taken.
+        minutes: Since the start, those of resumed processes added up.
+        config: Gives the one budget.
+
+    Returns:
+        At least 0; 1 or more when it is spent.
+    """
+    if config.max_minutes is not None:
+        return minutes / config.max_minutes
+    assert config.max_steps is not None  # LoopConfig holds one of the two
+    return step / config.max_steps
 
 
 def learning_rate_at(fraction: float, config: LoopConfig) -> float:
@@ -151,22 +168,22 @@ def train(
         FloatingPointError: If the loss is not finite; the weights are those before that step.
     """
     # Build everything that has state.
-    accelerator = Accelerator(cpu=cpu, mixed_precision=config.mixed_precision)
+    mixed_precision = 'no' if config.precision == 'fp32' else config.precision
+    accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision)
     assert isinstance(task, nn.Module)
     optimizer = torch.optim.AdamW(
         param_groups_weight_decay(task, config.weight_decay), lr=config.learning_rate
     )
     average = copy.deepcopy(task.network).requires_grad_(False).eval().to(accelerator.device)
+    stateful = {'task': task, 'average': average}
     module, optimizer = accelerator.prepare(task, optimizer)
-    stateful = {'task': accelerator.unwrap_model(module), 'average': average}
-    network = stateful['task'].network
 
     # Go on where a former process stopped.
-    step, spent_s = 0, 0.0
+    step, spent_min = 0, 0.0
     if resume:
         progress = load_state(run.state, stateful, optimizer.optimizer)
-        step, spent_s = progress['step'], progress['spent_s']
-        logger.info('resuming at step %d after %.1f min', step, spent_s / 60)
+        step, spent_min = progress['step'], progress['minutes']
+        logger.info('resuming at step %d after %.1f min', step, spent_min)
 
     # Enter the stream of samples at this step.
     draws_a_step = config.batch_size * accelerator.num_processes
@@ -185,26 +202,23 @@ def train(
         """Validate, save weights and state; the main process alone."""
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            row = {'step': step, 'minutes': _minutes(), 'validation': validate(average)}
-            run.append_metrics(row)
-            save(average, step, row['validation'])
-            save_state(
-                run.state,
-                stateful,
-                optimizer.optimizer,
-                {'step': step, 'spent_s': _minutes() * 60},
-            )
+            metrics = validate(average)
+            run.append_metrics({'step': step, 'minutes': minutes(), 'validation': metrics})
+            save(average, step, metrics)
+            progress = {'step': step, 'minutes': minutes()}
+            save_state(run.state, stateful, optimizer.optimizer, progress)
 
-    def _minutes() -> float:
-        return (spent_s + time.monotonic() - started) / 60
+    def minutes() -> float:
+        return spent_min + (time.monotonic() - started) / 60
 
     started = logged = time.monotonic()
-    logged_step, sums = step, {}
+    logged_step = step
+    sums: dict[str, torch.Tensor] = {}
     module.train()
     bar = tqdm(total=100.0, unit='%', disable=None, bar_format='{l_bar}{bar}| {elapsed}{postfix}')
     for batch in loader:
         # Set the learning rate by the fraction of the budget spent; all processes agree on it.
-        fraction = step / config.max_steps if config.max_steps else _minutes() / config.max_minutes
+        fraction = fraction_spent(step, minutes(), config)
         fraction = broadcast(torch.tensor(fraction, device=accelerator.device)).item()
         if fraction >= 1:
             break
@@ -215,7 +229,7 @@ def train(
         # Compute the loss; stop before a bad one reaches the weights (this waits for the GPU).
         parts = module(batch)
         if not torch.isfinite(parts['loss']):
-            values = {name: float(value) for name, value in parts.items()}
+            values = {name: value.item() for name, value in parts.items()}
             raise FloatingPointError(
                 f'loss is not finite at step {step}: {values}; lower learning_rate '
                 f'(now {rate:g}) or look at the data; the last good state is in {run.state}'
@@ -227,17 +241,17 @@ def train(
         optimizer.step()
         optimizer.zero_grad()
         step += 1
-        update_average(average, network, step, config.ema_decay)
+        update_average(average, task.network, step, config.ema_decay)
 
         # Log the means since the last line.
         for name, value in (*parts.items(), ('gradient_norm', norm)):
-            sums[name] = sums.get(name, 0.0) + value.detach()
+            sums[name] = sums.get(name, 0) + value.detach()
         now = time.monotonic()
         if now - logged >= config.log_every_s and accelerator.is_main_process:
             count, seconds = step - logged_step, now - logged
             means = {name: round(float(value) / count, 5) for name, value in sums.items()}
             speed = count * draws_a_step / seconds
-            row = {'step': step, 'minutes': round(_minutes(), 3), 'learning_rate': rate, **means}
+            row = {'step': step, 'minutes': round(minutes(), 3), 'learning_rate': rate, **means}
             run.append_metrics({**row, 'images_per_s': round(speed, 1)})
             text = ' '.join(f'{name} {value:.4f}' for name, value in means.items())
             line = f'{fraction:6.1%}  step {step}  {speed:.1f} images/s  lr {rate:.2e}  {text}'
@@ -249,8 +263,9 @@ def train(
 
         # Validate and save.
         if step % config.validate_every_steps == 0:
+            now = time.monotonic()
             checkpoint()
-            logged = time.monotonic()  # validation is not the speed of training
+            logged += time.monotonic() - now  # so that the line tells the speed of training alone
 
     bar.close()
     checkpoint()

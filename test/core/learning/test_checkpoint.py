@@ -1,0 +1,59 @@
+import pytest
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('timm')
+safetensors_torch = pytest.importorskip('safetensors.torch')
+
+from ssd_depth_core.learning.checkpoint import (  # noqa: E402
+    CheckpointInfo,
+    load_checkpoint,
+    save_checkpoint,
+)
+from ssd_depth_core.models.depth_net import DepthNetConfig  # noqa: E402
+from ssd_depth_core.models.factory import build_depth_net  # noqa: E402
+
+MODEL = DepthNetConfig(input_height=64, input_width=64, decoder_channels=8, fine_channels=8)
+
+
+def info(model=MODEL):
+    return CheckpointInfo(
+        model=model,
+        step=7,
+        training_command='python -m training.train_supervised --seed 3',
+        training_data='synthetic: 5 frames',
+        metrics={'night': {'abs_rel': 0.25}},
+    )
+
+
+def test_a_checkpoint_gives_back_network_and_history(tmp_path):
+    network = build_depth_net(MODEL).to(memory_format=torch.channels_last)
+    save_checkpoint(tmp_path / 'a.safetensors', network, info())
+    loaded, history = load_checkpoint(tmp_path / 'a.safetensors')
+    assert history == info()
+    assert not loaded.training
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            loaded(image).inverse_depth, network.eval()(image).inverse_depth, rtol=1e-4, atol=1e-6
+        )
+    assert list(tmp_path.iterdir()) == [tmp_path / 'a.safetensors']
+
+
+def test_missing_damaged_and_foreign_files_are_errors(tmp_path):
+    path = tmp_path / 'a.safetensors'
+    with pytest.raises(FileNotFoundError, match='training.train_supervised'):
+        load_checkpoint(path)
+    path.write_bytes(b'not a tensor in sight')
+    with pytest.raises(ValueError, match='damaged or no safetensors'):
+        load_checkpoint(path)
+    safetensors_torch.save_file({'w': torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match='has no ssd_depth header'):
+        load_checkpoint(path)
+
+
+def test_weights_load_strictly(tmp_path):
+    path = tmp_path / 'a.safetensors'
+    other = DepthNetConfig(input_height=64, input_width=64, decoder_channels=16, fine_channels=8)
+    save_checkpoint(path, build_depth_net(MODEL), info(other))
+    with pytest.raises(ValueError, match='does not fit its own config'):
+        load_checkpoint(path)

@@ -1,0 +1,92 @@
+import json
+import math
+
+import pytest
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('timm')
+pytest.importorskip('accelerate')
+
+from ssd_depth_core.data.rendered import RenderedConfig  # noqa: E402
+from ssd_depth_core.learning.checkpoint import load_checkpoint  # noqa: E402
+from ssd_depth_core.learning.loop import LoopConfig  # noqa: E402
+from ssd_depth_core.learning.supervised import (  # noqa: E402
+    SupervisedConfig,
+    SupervisedLossConfig,
+    SupervisedTask,
+    train_supervised,
+)
+from ssd_depth_core.models.depth_net import DepthNetConfig, DepthOutput  # noqa: E402
+
+MODEL = DepthNetConfig(
+    input_height=64,
+    input_width=64,
+    decoder_channels=8,
+    fine_channels=8,
+    canonical_focal_px=50.0,
+)
+
+
+def config(**values):
+    defaults = {
+        'model': MODEL,
+        'data': RenderedConfig(condition_weights={'day-clear': 1.0, 'night': 1.0}),
+        'loop': LoopConfig(max_steps=2, batch_size=2, num_workers=0),
+    }
+    return SupervisedConfig(**{**defaults, **values})
+
+
+class Oracle(torch.nn.Module):
+    """Says a canonical depth of 20 m everywhere, with a scale of 0.1."""
+
+    config = DepthNetConfig(canonical_focal_px=240.0)
+
+    def forward(self, image):
+        like = torch.ones_like(image[:, :1])
+        return DepthOutput(like / 20, like * math.log(0.1))
+
+
+def batch(depth, focal):
+    return {
+        'image': torch.zeros(1, 3, 32, 32),
+        'depth': torch.full((1, 1, 32, 32), depth),
+        'K': torch.tensor([[[focal, 0, 16], [0, focal, 16], [0, 0, 1]]]),
+    }
+
+
+def test_the_loss_is_least_where_canonical_depth_is_right():
+    task = SupervisedTask(Oracle(), SupervisedLossConfig())
+    # 20 m of a 240 px camera looks like 40 m of a 480 px one.
+    assert task(batch(20.0, 240.0))['log_error'].item() == pytest.approx(0, abs=1e-6)
+    assert task(batch(40.0, 480.0))['log_error'].item() == pytest.approx(0, abs=1e-6)
+    right, wrong = task(batch(20.0, 240.0))['loss'], task(batch(30.0, 240.0))['loss']
+    assert (wrong - right).item() == pytest.approx(math.log(1.5), rel=1e-4)
+
+
+def test_two_steps_leave_a_checkpoint_that_says_how_it_was_made(rendered_set, tmp_path):
+    run = train_supervised(config(), [rendered_set], tmp_path / 'run', command='the command')
+    network, info = load_checkpoint(run.checkpoint)
+    assert info.step == 2
+    assert info.training_command == 'the command'
+    assert info.training_data == 'synthetic: 6 rendered street frames in day-clear, night'
+    assert set(info.metrics) == {'day-clear', 'night'}
+    assert info.metrics['night']['n'] == 2
+    assert network.config == MODEL
+    last = json.loads(run.metrics.read_text().splitlines()[-1])
+    assert last['validation'] == info.metrics
+
+
+def test_training_goes_on_from_a_checkpoint_of_the_same_network_only(rendered_set, tmp_path):
+    run = train_supervised(config(), [rendered_set], tmp_path / 'a', command='first')
+    again = config(initial_checkpoint=run.checkpoint)
+    train_supervised(again, [rendered_set], tmp_path / 'b', command='second')
+    other = config(initial_checkpoint=run.checkpoint, model=DepthNetConfig())
+    with pytest.raises(ValueError, match='make them equal'):
+        train_supervised(other, [rendered_set], tmp_path / 'c', command='third')
+    assert not (tmp_path / 'c').exists()
+
+
+def test_a_wrong_folder_leaves_no_run_behind(tmp_path):
+    with pytest.raises(FileNotFoundError, match='training set not found'):
+        train_supervised(config(), [tmp_path / 'nowhere'], tmp_path / 'run', command='')
+    assert not (tmp_path / 'run').exists()
