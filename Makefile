@@ -36,7 +36,8 @@ lint: .venv-test/installed  ## check style, docstrings and types
 	.venv-test/bin/mypy
 
 bench: .venv-test/installed  ## measure again, and render docs/results.md
-	.venv-test/bin/python bench/real_frames.py
+	.venv-test/bin/python bench/real_frames.py --json docs/results/real_frames.json
+	.venv-test/bin/python bench/predictor_speed.py --json docs/results/predictor_cpu.json
 	.venv-test/bin/python -m bench.render_results
 
 clean:  ## remove environments and everything built
