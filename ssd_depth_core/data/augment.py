@@ -205,14 +205,15 @@ def _vignette(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _tone(image: Image, rng: np.random.Generator) -> Image:
-    """Apply gamma, contrast, brightness and white balance in one table a channel."""
-    gamma = np.exp(rng.uniform(-0.5, 0.5))
-    contrast = np.exp(rng.uniform(-0.4, 0.4))
-    brightness = rng.uniform(-0.15, 0.15)
+    """Apply white balance, gain, gamma, contrast and haze in one table a channel."""
     balance = np.exp(rng.uniform(-0.2, 0.2, 3))
-    level = np.linspace(0, 1, 256)[:, None] * balance
-    level = (np.clip(level, 0, None) ** gamma - 0.5) * contrast + 0.5 + brightness
-    table = np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)  # (256, 3)
+    gain, gamma, contrast = np.exp(rng.uniform(-0.4, 0.4, 3))
+    # About the picture's own mean and with little offset: about mid-grey, half of all nights
+    # would turn black.
+    mean = image.mean() / 255
+    level = (np.linspace(0, 1, 256)[:, None] * gain * balance) ** gamma  # (256, 3)
+    level = (level - mean) * contrast + mean + rng.uniform(-0.02, 0.08)
+    table = np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)
     return cv2.LUT(image, table[None])
 
 
