@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.runtime.colormap import colorize, legend
 
-CELL_WIDTH = 400
+CELL_WIDTH = 340
 GAP = 8
 HEADER = 34
 CAPTION = 24
 INK, PAPER, FAINT = (30, 30, 30), (255, 255, 255), (110, 110, 110)
 WORST_ERROR = 0.5
 """Relative error shown in the brightest colour: half the true distance."""
+SCORED_TO_M = 80.0
+"""Where `ssd_depth_core.metrics` stops scoring, and the depth it takes NaN for."""
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 # Inferno runs from black (right) to pale yellow (wrong), so that errors are what catches the eye.
 _INFERNO = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[
@@ -64,18 +66,18 @@ def relative_error(sampled: NDArray[np.float32], truth: NDArray[np.float32]) -> 
     """Colour |d - d*| / d* from black (none) to pale yellow (`WORST_ERROR` and more).
 
     Args:
-        sampled: Depth [m]; NaN counts as worst, as in the metrics it counts as far off.
+        sampled: Depth [m]; NaN is drawn as the `SCORED_TO_M` that the metrics take it for.
         truth: Exact depth of the same shape [m].
 
     Returns:
-        Same shape and 3 more, uint8 RGB; slate grey where there is no finite truth.
+        Same shape and 3 more, uint8 RGB; slate grey where the metrics do not look.
     """
-    known = np.isfinite(truth)
     with np.errstate(invalid='ignore'):
-        error = np.abs(sampled - truth) / truth / WORST_ERROR
-    index = np.clip(np.nan_to_num(error, nan=1.0), 0.0, 1.0) * 255.0
-    colours = _INFERNO[index.astype(np.uint8)]
-    colours[~known] = _UNSCORED
+        scored = truth < SCORED_TO_M
+        error = np.abs(np.nan_to_num(sampled, nan=SCORED_TO_M) - truth) / truth
+    share = np.where(scored, np.clip(error / WORST_ERROR, 0.0, 1.0), 0.0)
+    colours = _INFERNO[(share * 255.0).astype(np.uint8)]
+    colours[~scored] = _UNSCORED
     return colours
 
 
@@ -101,10 +103,17 @@ def _row(instant: Instant, cell: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _headers() -> NDArray[np.uint8]:
-    names = ('input', 'depth of the node', 'exact depth', 'relative error')
+    names = {
+        'input': '',
+        'depth of the node': 'black: beyond range',
+        'exact depth': 'black: sky',
+        'relative error': 'grey: not scored',
+    }
     header = np.full((HEADER, len(names) * (CELL_WIDTH + GAP), 3), PAPER, np.uint8)
-    for column, name in enumerate(names):
-        _write(header, name, (column * (CELL_WIDTH + GAP) + GAP, 22), 0.6, INK)
+    for column, (name, note) in enumerate(names.items()):
+        left = column * (CELL_WIDTH + GAP) + GAP
+        _write(header, name, (left, 22), 0.6, INK)
+        _write(header, note, (left + CELL_WIDTH - 8 * len(note), 22), 0.4, FAINT)
     return header
 
 
