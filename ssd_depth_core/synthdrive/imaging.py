@@ -31,8 +31,8 @@ class Sensor:
     """1 leaves colours as they are."""
     streaks: float
     """Rain streaks per 1000 pixels."""
-    drops: int
-    """On the lens."""
+    drops: tuple[tuple[float, float, float], ...]
+    """On the lens: x and y in [-1, 1], radius as a share of half the height."""
 
 
 def draw_sensor(condition: Condition, generator: torch.Generator) -> Sensor:
@@ -50,6 +50,7 @@ def draw_sensor(condition: Condition, generator: torch.Generator) -> Sensor:
         return low + (high - low) * float(torch.rand((), generator=generator))
 
     night, rain = condition == 'night', condition == 'day-rain'
+    num_drops = int(draw(0.0, 9.0)) if rain else 0
     return Sensor(
         exposure=draw(0.05, 0.14) if night else draw(0.16, 0.32),
         gain_limit=draw(1.0, 3.5) if night else 4.0,
@@ -61,7 +62,10 @@ def draw_sensor(condition: Condition, generator: torch.Generator) -> Sensor:
         gamma=draw(2.0, 2.5),
         saturation=draw(0.6, 1.2),
         streaks=draw(0.2, 1.6) if rain else 0.0,
-        drops=int(draw(0.0, 9.0)) if rain else 0,
+        drops=tuple(
+            (draw(-1.0, 1.0), draw(-1.0, 1.0), 0.02 + 0.07 * draw(0.0, 1.0) ** 2)
+            for _ in range(num_drops)
+        ),
     )
 
 
@@ -74,7 +78,7 @@ def expose(
         radiance: (H, W, 3) linear RGB.
         depth: (H, W) [m]; streaks lie in front of what is far.
         sensor: The camera.
-        generator: On the CPU: noise, streaks and drops.
+        generator: On the CPU: noise and streaks.
 
     Returns:
         (H, W, 3) uint8 sRGB-like.
@@ -86,7 +90,7 @@ def expose(
     if sensor.streaks:
         picture = _streaks(picture, depth, sensor, generator)
     if sensor.drops:
-        picture = _drops(picture, sensor.drops, generator)
+        picture = _drops(picture, sensor.drops)
     picture = _bloom(picture, sensor.bloom)
     height, width = picture.shape[2:]
     y = torch.linspace(-1, 1, height, device=device)[:, None]
@@ -143,7 +147,9 @@ def _streaks(
     return picture + veil * far * (sky_light - 0.5 * picture)
 
 
-def _drops(picture: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+def _drops(
+    picture: torch.Tensor, drops: tuple[tuple[float, float, float], ...]
+) -> torch.Tensor:
     """Put drops on the lens: each shows the scene small, upside down and blurred."""
     height, width = picture.shape[2:]
     device = picture.device
@@ -154,8 +160,7 @@ def _drops(picture: torch.Tensor, count: int, generator: torch.Generator) -> tor
     )
     aspect = width / height
     u, v, cover = x.clone(), y.clone(), torch.zeros_like(x)
-    for cx, cy, r in torch.rand(count, 3, generator=generator).tolist():
-        cx, cy, radius = cx * 2 - 1, cy * 2 - 1, 0.02 + 0.07 * r * r
+    for cx, cy, radius in drops:
         dx, dy = (x - cx) * aspect, (y - cy) * 0.85
         inside = ((radius - (dx * dx + dy * dy).sqrt()) / (0.3 * radius)).clamp(0, 1)
         u = u + inside * (cx - 6.0 * (x - cx) - x)

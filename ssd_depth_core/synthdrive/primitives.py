@@ -10,6 +10,7 @@ Every solid is a unit shape, scaled by `half_size`, turned by `rotation` and mov
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +161,6 @@ _ROW = {  # name -> slice of the builder's flat row
     'pattern': slice(27, 31),
     'actor': slice(31, 32),
 }
-_TIP_OVER = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # cylinder axis z -> y
 
 
 class Builder:
@@ -174,9 +174,7 @@ class Builder:
         """
         self._rng = rng
         self._rows: list[tuple[float, ...]] = []
-        self._origin = np.zeros(3)
-        self._turn = np.eye(3)
-        self._actor = -1
+        self.place(0.0, 0.0, 0.0)
 
     def place(self, x: float, y: float, yaw: float, z: float = 0.0, actor: int = -1) -> None:
         """Say where the next solids' own frame stands.
@@ -188,9 +186,8 @@ class Builder:
             z: Height of the frame's ground [m].
             actor: Index of the moving thing that the solids belong to, -1 for none.
         """
-        c, s = np.cos(yaw), np.sin(yaw)
-        self._origin = np.array([x, y, z])
-        self._turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+        self._origin = (x, y, z)
+        self._yaw = yaw
         self._actor = actor
 
     def add(
@@ -223,13 +220,16 @@ class Builder:
             yaw: Of the solid in the current frame [rad].
             on_its_side: Whether the solid's z axis lies along the frame's y, as a wheel's does.
         """
-        where = self._turn @ np.asarray(center) + self._origin
-        c, s = np.cos(yaw), np.sin(yaw)
-        rotation = self._turn @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-        if on_its_side:
-            rotation = rotation @ _TIP_OVER
+        # Plain floats: a city has ten thousand solids, and tiny arrays would cost most of it.
+        c, s = math.cos(self._yaw), math.sin(self._yaw)
+        x, y, z = self._origin
+        where = (x + c * center[0] - s * center[1], y + s * center[0] + c * center[1], z + center[2])
+        c, s = math.cos(self._yaw + yaw), math.sin(self._yaw + yaw)
+        rotation = (c, 0.0, s, s, 0.0, -c, 0.0, 1.0, 0.0)  # z tipped over to -y
+        if not on_its_side:
+            rotation = (c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)
         offset = self._rng.random()
-        row = (float(shape), *where, *half_size, *rotation.ravel(), taper, float(material))
+        row = (float(shape), *where, *half_size, *rotation, taper, float(material))
         colours = (*albedo, *second_albedo, *emission)
         self._rows.append((*row, *colours, *pattern, offset, float(self._actor)))
 

@@ -135,6 +135,40 @@ def cast(solids: Primitives, camera: Camera) -> Hits:
     return Hits(distance, torch.where(distance.isinf(), SKY, index))
 
 
+def cast_bundles(
+    solids: Primitives, origin: torch.Tensor, rays: torch.Tensor, reach_m: float
+) -> Hits:
+    """Find what free rays meet, such as a LiDAR's; neighbours should lie in one bundle.
+
+    Args:
+        solids: In the world.
+        origin: (3,) [m].
+        rays: (T, R, 3) unit.
+        reach_m: Farther hits do not count.
+
+    Returns:
+        The nearest hits; `distance` is the range [m].
+    """
+    axis = rays.mean(1)
+    axis = axis / axis.norm(dim=1, keepdim=True)
+    opening = (rays * axis[:, None]).sum(-1).amin(1).clamp(-1, 1).acos()  # (T,)
+    away = solids.center - origin
+    range_ = away.norm(dim=1)
+    radius = solids.half_size.norm(dim=1)
+    near = (range_ - radius < reach_m).nonzero()[:, 0]
+    away, range_, radius = away[near], range_[near].clamp(min=1e-3), radius[near]
+    # A solid's bounding ball seen from the origin is a cone; from within, it is everywhere.
+    seen_as = torch.where(radius < range_, (radius / range_).clamp(max=1).asin(), torch.pi)
+    between = ((away / range_[:, None]) @ axis.T).clamp(-1, 1).acos()  # (n, T)
+    solid, bundle = (between <= opening + seen_as[:, None]).nonzero(as_tuple=True)
+    distance, index = _nearest(solids, origin, rays, near[solid], bundle)
+    ground = torch.where(rays[..., 2] < -1e-6, -origin[2] / rays[..., 2], torch.inf)
+    nearer = ground < distance
+    distance, index = torch.where(nearer, ground, distance), torch.where(nearer, GROUND, index)
+    far = distance > reach_m
+    return Hits(torch.where(far, torch.inf, distance), torch.where(far, SKY, index))
+
+
 def mirrored(camera: Camera) -> Camera:
     """Give the camera that sees what the flat ground mirrors.
 
@@ -205,12 +239,16 @@ def shadowed(
     high = torch.where(valid, seen, -torch.inf).amax(1)
     corners = _world_corners(solids) @ axes.T  # (N, 8, 3)
     first, last = corners.amin(1), corners.amax(1)
+    # What misses the whole picture is left out before every tile is asked.
+    near = ((first[:, :2] <= high[:, :2].amax(0)) & (last[:, :2] >= low[:, :2].amin(0))).all(1)
+    near = (near & (last[:, 2] >= low[:, 2].amin())).nonzero()[:, 0]
+    first, last = first[near], last[near]
     meets = (first[:, None, 0] <= high[None, :, 0]) & (last[:, None, 0] >= low[None, :, 0])
     meets &= (first[:, None, 1] <= high[None, :, 1]) & (last[:, None, 1] >= low[None, :, 1])
     meets &= last[:, None, 2] >= low[None, :, 2]  # (N, t)
     solid, tile = meets.nonzero(as_tuple=True)
     rays = to_light.expand_as(start)
-    distance, _ = _nearest(solids, start, rays, solid, tile)
+    distance, _ = _nearest(solids, start, rays, near[solid], tile)
     dark[tiles] = ~distance.isinf()
     return dark & wanted
 

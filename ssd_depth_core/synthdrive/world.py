@@ -162,9 +162,10 @@ class City:
             (x0, y0, 0.0, x1 - x0), (x1, y0, np.pi / 2, y1 - y0),
             (x1, y1, np.pi, x1 - x0), (x0, y1, -np.pi / 2, y1 - y0),
         ]  # fmt: skip
-        for x, y, yaw, length in sides:
+        for number, (x, y, yaw, length) in enumerate(sides):
             _frontage(block, style, rng, (x, y, yaw), length, walk, district)
-            _kerbside(block, style, rng, (x, y, yaw), length, walk)
+            half_road = style.half_road[number % 2]
+            _kerbside(block, style, rng, (x, y, yaw), length, walk, half_road)
         if district == 'park':
             for _ in range(int(half[0] * half[1] / 60)):
                 u, v = rng.uniform(-1, 1, 2) * (np.array(half) - walk - 2.0)
@@ -305,6 +306,7 @@ def _kerbside(
     frame: tuple[float, float, float],
     length: float,
     walk: float,
+    half_road: float,
 ) -> None:
     """Put lamps, trees, signs, furniture, people and parked cars along one side of a block."""
     builder, yaw = block.builder, frame[2]
@@ -331,10 +333,12 @@ def _kerbside(
         at = _at(frame, rng.uniform(0.0, length), rng.uniform(0.4, walk))
         builder.place(*at, rng.uniform(0, 6.3), PAVEMENT_HEIGHT_M)
         props.pedestrian(builder, rng)
+    # In a narrow street cars are parked half on the pavement, so that the lane stays free.
+    inset = -1.05 if half_road > 4.7 else 0.2
     for along in np.arange(10.0, length - 10.0, 6.4):
         if rng.random() < style.parking_odds:
             heading = yaw if style.drive_side < 0 else yaw + np.pi
-            builder.place(*_at(frame, along, -1.05), heading + rng.normal(0.0, 0.02))
+            builder.place(*_at(frame, along, inset), heading + rng.normal(0.0, 0.02))
             props.car(builder, rng, lights_on=False)
 
 

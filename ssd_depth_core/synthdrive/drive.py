@@ -1,0 +1,206 @@
+"""A drive through a city: what cameras and LiDAR record while everything moves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+
+from ssd_depth_core.synthdrive import props
+from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
+from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
+from ssd_depth_core.synthdrive.materials import NoiseBank
+from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Primitives
+from ssd_depth_core.synthdrive.renderer import Camera, cast_bundles
+from ssd_depth_core.synthdrive.rig import CAMERAS, CameraMount, LIDAR, LidarMount
+from ssd_depth_core.synthdrive.sensors import CameraFrame, Condition, EgoPose, LidarSweep
+from ssd_depth_core.synthdrive.trajectory import draw_path, Path, STEP_M, times_along
+from ssd_depth_core.synthdrive.world import City, PAVEMENT_HEIGHT_M
+
+EPOCH_US = 1_600_000_000_000_000
+"""When drives begin, microseconds: an arbitrary instant, so that stamps look like real ones."""
+ONCOMING_MPS = 8.0
+WALKING_MPS = 1.3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriveConfig:
+    """Say where, how long and with what a drive is recorded."""
+
+    seed: int
+    """Of the city, the way through it, its traffic, light and sensors."""
+    duration_s: float
+    """Of the recording."""
+    start_s: float = 0.0
+    """How long the car has driven when the recording begins."""
+    channels: tuple[str, ...] = ('CAM_FRONT',)
+    """Cameras, by nuScenes' names."""
+    image_height: int = 900
+    """Of the pictures, pixels; intrinsics follow."""
+    image_width: int = 1600
+    """Of the pictures, pixels."""
+    camera_hz: float = 12.0
+    """Pictures a second and camera."""
+    lidar_hz: float = 20.0
+    """Sweeps a second; 0 for no LiDAR."""
+
+    def __post_init__(self) -> None:
+        """Validate the numbers.
+
+        Raises:
+            ValueError: If a number is out of its range or a channel is unknown.
+        """
+        if self.duration_s <= 0 or self.start_s < 0 or self.camera_hz <= 0 or self.lidar_hz < 0:
+            raise ValueError(f'times and rates must be positive, got {self}')
+        unknown = sorted(set(self.channels) - set(CAMERAS))
+        if unknown or not self.channels:
+            raise ValueError(f'channels must be among {", ".join(CAMERAS)}, got {self.channels}')
+
+
+def render_drive(
+    config: DriveConfig, condition: Condition, device: torch.device
+) -> Iterator[CameraFrame | LidarSweep]:
+    """Record a drive.
+
+    The same seed gives the same drive in every condition, pixel by pixel.
+
+    Args:
+        config: Where, how long and with what.
+        condition: Light and weather.
+        device: Where to render.
+
+    Yields:
+        Pictures and sweeps in the order of their stamps; cameras fire together.
+    """
+    stage = _Stage(config, condition, device)
+    ticks: list[tuple[float, str]] = []
+    for channel in config.channels:
+        count = int(round(config.duration_s * config.camera_hz))
+        ticks += [(i / config.camera_hz, channel) for i in range(count)]
+    if config.lidar_hz:
+        count = int(round(config.duration_s * config.lidar_hz))
+        ticks += [(i / config.lidar_hz, LIDAR.channel) for i in range(count)]
+    with torch.inference_mode():
+        for t, channel in sorted(ticks):
+            if channel == LIDAR.channel:
+                yield stage.sweep(t, LIDAR)
+            else:
+                yield stage.picture(t, CAMERAS[channel])
+
+
+class _Stage:
+    """Hold the city, everything that moves in it, and the clock."""
+
+    def __init__(self, config: DriveConfig, condition: Condition, device: torch.device) -> None:
+        self._config, self._condition, self._device = config, condition, device
+        self._city = City(config.seed)
+        end_s = config.start_s + config.duration_s
+        self._path = draw_path(self._city.style, config.seed, 12.0 * end_s + 60.0)
+        self._opposite = draw_path(self._city.style, config.seed, 12.0 * end_s + 60.0, -1)
+        self._times = times_along(self._path, config.seed)
+        self._actors, self._extras, self._walks = self._cast_actors()
+        self._sky = draw_sky(condition, config.seed)
+        self._noise = NoiseBank(device=device)
+
+    def _cast_actors(self) -> tuple[Primitives, NDArray[np.float64], list[tuple[Path, float]]]:
+        """Build the car ahead, oncoming cars and walkers; give solids, starts and walks."""
+        rng = np.random.default_rng([self._config.seed, 7])
+        builder = Builder(rng)
+        length = self._opposite.length
+        starts = [rng.uniform(12.0, 30.0), *np.arange(25.0, length, rng.uniform(18.0, 45.0))]
+        for actor in range(len(starts)):
+            builder.place(0.0, 0.0, 0.0, actor=actor)
+            props.car(builder, rng, lights_on=True)
+        walks = []
+        for _ in range(24):
+            s, side = rng.uniform(0.0, self._path.length), rng.choice([-1.0, 1.0])
+            builder.place(0.0, 0.0, 0.0, z=0.0, actor=len(starts) + len(walks))
+            props.pedestrian(builder, rng)
+            walks.append((self._path, s * side))
+        return builder.build(), np.array(starts), walks
+
+    def _ego(self, t: float) -> EgoPose:
+        """Give where the car is `t` seconds into the recording."""
+        when = self._config.start_s + t
+        s = float(np.interp(when, self._times, np.arange(len(self._times)) * STEP_M))
+        after = float(np.interp(when + 0.05, self._times, np.arange(len(self._times)) * STEP_M))
+        (x, y), yaw = self._path.at(s)
+        c, sn = np.cos(yaw), np.sin(yaw)
+        T = np.array([[c, -sn, 0, x], [sn, c, 0, y], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        return EgoPose(
+            timestamp_us=EPOCH_US + round(t * 1e6), T_world_ego=T, speed_mps=(after - s) / 0.05
+        )
+
+    def _scene(self, t: float, pose: EgoPose) -> Scene:
+        """Put everything where it is `t` seconds into the recording."""
+        when = self._config.start_s + t
+        s = np.interp(when, self._times, np.arange(len(self._times)) * STEP_M)
+        places, yaws = [], []
+        ahead, ahead_yaw = self._path.at(float(s + self._extras[0]))
+        places.append((*ahead, 0.0))
+        yaws.append(float(ahead_yaw))
+        oncoming = (self._extras[1:] - ONCOMING_MPS * when) % self._opposite.length
+        xy, yaw = self._opposite.at(oncoming)
+        places += [(*p, 0.0) for p in xy]
+        yaws += [float(a) + np.pi for a in yaw]
+        for path, signed in self._walks:
+            p, a = path.at(abs(signed) + WALKING_MPS * when * np.sign(signed))
+            aside = self._city.style.half_road[0] + 1.0
+            left = np.array([-np.sin(a), np.cos(a)]) * (1.0 if signed > 0 else -1.0)
+            places.append((*(p + left * aside), PAVEMENT_HEIGHT_M))
+            yaws.append(float(a) + (0.0 if signed > 0 else np.pi))
+        moved = self._actors.moved(
+            torch.tensor(np.array(places), dtype=torch.float32),
+            torch.tensor(yaws, dtype=torch.float32),
+        )
+        x, y = pose.T_world_ego[:2, 3]
+        solids, lamps = self._city.near(float(x), float(y))
+        return Scene(concatenate([solids, moved]).to(self._device), lamps, self._city.style)
+
+    def picture(self, t: float, mount: CameraMount) -> CameraFrame:
+        """Take one camera's picture."""
+        config, pose = self._config, self._ego(t)
+        size = (config.image_height, config.image_width)
+        K = mount.intrinsics(*size)
+        T = pose.T_world_ego @ mount.T_ego_camera
+        camera = Camera(
+            torch.as_tensor(K, dtype=torch.float32, device=self._device),
+            torch.as_tensor(T, dtype=torch.float32, device=self._device),
+            *size,
+        )
+        geometry = Geometry(self._scene(t, pose), camera, self._noise)
+        yaw = float(np.arctan2(pose.T_world_ego[1, 0], pose.T_world_ego[0, 0]))
+        x, y = (float(value) for value in pose.T_world_ego[:2, 3])
+        # One sensor for the whole drive, fresh noise for every picture.
+        sensor = draw_sensor(self._condition, torch.Generator().manual_seed(config.seed))
+        noise = torch.Generator().manual_seed(pose.timestamp_us + config.seed)
+        depth = geometry.depth()
+        image = expose(geometry.radiance(self._sky, (x, y, yaw)), depth, sensor, noise)
+        return CameraFrame(
+            channel=mount.channel, ego_pose=pose, image=image.cpu().numpy(),
+            depth=depth.cpu().numpy(), K=K, T_ego_camera=mount.T_ego_camera,
+        )  # fmt: skip
+
+    def sweep(self, t: float, mount: LidarMount) -> LidarSweep:
+        """Take one turn of the LiDAR; all its rays belong to one instant."""
+        pose = self._ego(t)
+        T = pose.T_world_ego @ mount.T_ego_lidar
+        rays, ring = mount.bundles()
+        turn = torch.as_tensor(T[:3, :3], dtype=torch.float32, device=self._device)
+        origin = torch.as_tensor(T[:3, 3], dtype=torch.float32, device=self._device)
+        directions = torch.as_tensor(rays, dtype=torch.float32, device=self._device) @ turn.T
+        scene = self._scene(t, pose)
+        hits = cast_bundles(scene.solids, origin, directions, mount.range_m)
+        distance = hits.distance.cpu().numpy()
+        rng = np.random.default_rng([self._config.seed, pose.timestamp_us])
+        seen = np.isfinite(distance) & (distance > mount.min_range_m)
+        noisy = distance[seen] + rng.normal(0.0, mount.noise_m, int(seen.sum()))
+        points = rays[seen] * noisy[:, None]
+        brightness = scene.solids.albedo.mean(1).cpu().numpy()
+        index = hits.index.cpu().numpy()[seen]
+        intensity = 255.0 * np.where(index >= 0, brightness[index.clip(0)], 0.1)
+        table = np.column_stack([points, intensity, ring[seen]]).astype(np.float32)
+        return LidarSweep(
+            channel=mount.channel, ego_pose=pose, points=table, T_ego_lidar=mount.T_ego_lidar
+        )
