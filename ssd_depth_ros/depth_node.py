@@ -33,6 +33,9 @@ from ssd_depth_ros.pipeline import Pipeline, Received
 from ssd_depth_ros.worker import Worker
 
 DIAGNOSTICS_PERIOD_S = 1.0
+IMAGE_QUEUE = 5
+"""Images the middleware holds. The executor empties it at once into the mailbox, where old images
+are dropped and counted; in a queue of one the middleware would drop some that nobody counts."""
 OVERRIDABLE = QoSOverridingOptions.with_default_policies
 # glibc's numbers of M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, see `keep_large_blocks`.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -208,20 +211,19 @@ class DepthNode(LifecycleNode):
     def _subscribe(self) -> None:
         reliable = self.parameters.input_qos == 'reliable'
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        # Depth 1: an older image is of no use. camera_info is small, and must not be missed.
         for kind, topic in ((Image, 'image'), (CompressedImage, 'image/compressed')):
             self._image_topics[kind] = self.create_subscription(
                 kind,
                 topic,
                 self._on_image,
-                QoSProfile(depth=1, reliability=reliability),
+                QoSProfile(depth=IMAGE_QUEUE, reliability=reliability),
                 qos_overriding_options=OVERRIDABLE(),
             )
         self._camera_topic = self.create_subscription(
             CameraInfo,
             'camera_info',
             self._cameras.add,
-            QoSProfile(depth=10, reliability=reliability),
+            QoSProfile(depth=2 * IMAGE_QUEUE, reliability=reliability),
             qos_overriding_options=OVERRIDABLE(),
         )
 
