@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.bags.messages import TYPESTORE
+from ssd_depth_core.bags.messages import stamp_ns
+from ssd_depth_core.bags.reader import BagReader
 from ssd_depth_core.exact_depth import decode_exact_depth
-from ssd_depth_ros.bag_file import open_bag, stamp_ns_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,13 +37,14 @@ def read_messages(bag: Path, topic: str) -> Iterator[tuple[int, Any]]:
         FileNotFoundError: If there is no bag.
         ValueError: If the bag cannot be read or has no such topic.
     """
-    with open_bag(bag) as reader:
-        connections = [c for c in reader.connections if c.topic == topic]
-        if not connections:
-            known = sorted({c.topic for c in reader.connections})
-            raise ValueError(f'bag {bag} has no topic {topic}; it has {", ".join(known)}')
-        for connection, _, cdr in reader.messages(connections):
-            yield stamp_ns_of(cdr), TYPESTORE.deserialize_cdr(cdr, connection.msgtype)
+    with BagReader(bag) as reader:
+        connections = {connection.topic: connection for connection in reader.connections}
+        if topic not in connections:
+            raise ValueError(
+                f'bag {bag} has no topic {topic}; it has {", ".join(sorted(connections))}'
+            )
+        for _, message in reader.messages(connections[topic]):
+            yield stamp_ns(message), message
 
 
 def read_depth(bag: Path, topic: str, info_topic: str) -> dict[int, DepthGrid]:

@@ -25,7 +25,7 @@ from rclpy.utilities import remove_ros_args
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
-from ssd_depth_ros.bag_file import open_bag
+from ssd_depth_ros.bag_file import open_bag, read_raw
 from ssd_depth_ros.bag_publishers import message_class, recorded_qos
 
 CLOCK_TOPIC = '/clock'
@@ -201,11 +201,11 @@ class BagPlayer:
     def _timeline(self) -> Iterator[tuple[int, str | None, bytes]]:
         """Merge messages (time, topic, bytes) with clock ticks (time, None, nothing)."""
         tick_ns = self._start_ns
-        for connection, bag_ns, cdr in self._bag.messages(self._connections, start=self._start_ns):
+        for topic, bag_ns, cdr in read_raw(self._bag, self._connections, self._start_ns):
             while self._clock and tick_ns <= bag_ns:
                 yield tick_ns, None, b''
                 tick_ns += round(SECOND_NS * self._options.rate / self._options.clock_hz)
-            yield bag_ns, connection.topic, cdr
+            yield bag_ns, topic, cdr
 
     def _publish_latched(self) -> None:
         """Give late starters what a latched topic said before the offset."""
@@ -216,10 +216,9 @@ class BagPlayer:
             for c in self._connections
             if recorded_qos(c).durability is DurabilityPolicy.TRANSIENT_LOCAL
         ]
-        # An empty list would mean every topic to the reader.
         if latched:
-            for connection, _, cdr in self._bag.messages(latched, stop=self._start_ns):
-                self._publishers[connection.topic].publish(cdr)
+            for topic, _, cdr in read_raw(self._bag, latched, stop_ns=self._start_ns):
+                self._publishers[topic].publish(cdr)
 
     def _publish_clock(self, bag_ns: int) -> None:
         assert self._clock is not None
