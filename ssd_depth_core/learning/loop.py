@@ -7,12 +7,12 @@ is always annealed to its end, whatever the machine's speed.
 from collections.abc import Callable
 import copy
 from dataclasses import dataclass
-import logging
 import math
 import time
 from typing import Any, Literal
 
 from accelerate import Accelerator
+from accelerate.logging import get_logger
 from accelerate.utils import broadcast
 from ssd_depth_core.data.draws import EndlessDraws
 from ssd_depth_core.learning.checkpoint import load_state, save_state
@@ -24,7 +24,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)  # the main process alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +136,20 @@ def update_average(average: nn.Module, network: nn.Module, step: int, decay: flo
             mean.copy_(value)
 
 
+def make_accelerator(config: LoopConfig, cpu: bool) -> Accelerator:
+    """Join the processes that were launched together, one or many.
+
+    Args:
+        config: Gives the precision.
+        cpu: Whether to stay on the CPU even where there is a GPU.
+
+    Returns:
+        What places tensors and sums gradients; knows which process is the main one.
+    """
+    precision = 'no' if config.precision == 'fp32' else config.precision
+    return Accelerator(cpu=cpu, mixed_precision=precision)
+
+
 def train(
     task: Task,
     dataset: Dataset[Any],
@@ -143,10 +157,10 @@ def train(
     save: Callable[[nn.Module, int, dict[str, Any]], None],
     config: LoopConfig,
     run: RunFolder,
+    accelerator: Accelerator,
     *,
     seed: int,
     resume: bool = False,
-    cpu: bool = False,
 ) -> nn.Module:
     """Train until the budget is spent.
 
@@ -157,9 +171,9 @@ def train(
         save: Writes the averaged network, given the step and these numbers, as a checkpoint.
         config: Budget, optimizer and intervals.
         run: Where numbers and state go.
+        accelerator: From `make_accelerator`.
         seed: Of the order of samples and their augmentation.
         resume: Whether to go on from the run's state, exactly, if data and config are the same.
-        cpu: Whether to stay on the CPU even where there is a GPU.
 
     Returns:
         The averaged network.
@@ -168,8 +182,6 @@ def train(
         FloatingPointError: If the loss is not finite; the weights are those before that step.
     """
     # Build everything that has state.
-    mixed_precision = 'no' if config.precision == 'fp32' else config.precision
-    accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision)
     assert isinstance(task, nn.Module)
     optimizer = torch.optim.AdamW(
         param_groups_weight_decay(task, config.weight_decay), lr=config.learning_rate
@@ -215,7 +227,11 @@ def train(
     logged_step = step
     sums: dict[str, torch.Tensor] = {}
     module.train()
-    bar = tqdm(total=100.0, unit='%', disable=None, bar_format='{l_bar}{bar}| {elapsed}{postfix}')
+    bar = tqdm(
+        total=100.0,
+        bar_format='{l_bar}{bar}| {elapsed}{postfix}',
+        disable=None if accelerator.is_main_process else True,  # None: unless at a terminal
+    )
     for batch in loader:
         # Set the learning rate by the fraction of the budget spent; all processes agree on it.
         fraction = fraction_spent(step, minutes(), config)

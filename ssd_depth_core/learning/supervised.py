@@ -1,20 +1,22 @@
 """Training against exact depth: the first student, and the upper bound of every table after it."""
 
 from dataclasses import dataclass, field
-import logging
 from pathlib import Path
 from typing import Any
 
+from accelerate.logging import get_logger
+import numpy as np
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.rendered import (
     EvaluationFrames,
+    Frame,
     read_frames,
     RenderedConfig,
     TrainingFrames,
 )
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from ssd_depth_core.learning.evaluation import evaluate, table
-from ssd_depth_core.learning.loop import LoopConfig, train
+from ssd_depth_core.learning.loop import LoopConfig, make_accelerator, train
 from ssd_depth_core.learning.run_folder import open_run, RunFolder
 from ssd_depth_core.losses.supervised import (
     canonical_log_depth,
@@ -27,7 +29,7 @@ from ssd_depth_core.models.factory import build_depth_net
 import torch
 from torch import nn
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)  # the main process alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,12 +132,12 @@ def train_supervised(
         ValueError: If one of these is damaged or does not fit.
         FloatingPointError: If the loss stops being finite.
     """
+    accelerator = make_accelerator(config.loop, cpu)
+
     # 1. Data, before anything is written: a wrong folder must leave no run behind.
     model, size = config.model, (config.model.input_height, config.model.input_width)
     train_frames = read_frames(folders, 'train')
-    validation_frames = read_frames(folders, 'validation')
-    stride = max(1, len(validation_frames) // config.num_validation_frames)
-    validation_frames = validation_frames[::stride][: config.num_validation_frames]
+    validation_frames = _spread(read_frames(folders, 'validation'), config.num_validation_frames)
     conditions = sorted({name for f in validation_frames for name in f.line.conditions})
     by_condition: dict[str, Any] = {
         condition: EvaluationFrames(validation_frames, condition, size, model.mean, model.std)
@@ -179,12 +181,11 @@ def train_supervised(
         )
         save_checkpoint(run.checkpoint, average, info)
 
-    # 4. Train.
-    run = open_run(out, to_dict(config), resume)
+    # 4. Train. One process makes the folder; the others would find it taken.
+    run = open_run(out, to_dict(config), resume) if accelerator.is_main_process else RunFolder(out)
     task = SupervisedTask(network, config.loss)
-    train(
-        task, dataset, validate, save, config.loop, run, seed=config.seed, resume=resume, cpu=cpu
-    )
+    loop = config.loop
+    train(task, dataset, validate, save, loop, run, accelerator, seed=config.seed, resume=resume)
     return run
 
 
@@ -205,3 +206,9 @@ def predictor_of(network: nn.Module) -> Any:
         return inverse_depth
 
     return predict
+
+
+def _spread(frames: list[Frame], count: int) -> list[Frame]:
+    """Take at most `count` frames, evenly over the list: neighbours show the same street."""
+    indices = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
+    return [frames[index] for index in indices]

@@ -1,5 +1,8 @@
 import json
+import os
 from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from ssd_depth_core.runtime.predictor import DepthPredictor  # noqa: E402
 
 from training import export, train_supervised  # noqa: E402
 
-CONFIG = Path(__file__).parents[2] / 'config'
+ROOT = Path(__file__).parents[2]
+STUDENT = ROOT / 'config' / 'train' / 'student_supervised.yaml'
 TINY = (
     'model.input_height=64',
     'model.input_width=64',
@@ -23,21 +27,24 @@ TINY = (
     'loop.num_workers=1',
     'loop.precision=fp32',
 )
+OVERRIDES = [word for item in TINY for word in ('--set', item)]
 
 
 def train(rendered_set, out, *options):
-    overrides = [word for item in TINY for word in ('--set', item)]
-    config = str(CONFIG / 'train' / 'student_supervised.yaml')
-    return train_supervised.main(
-        ['--config', config, '--data', str(rendered_set), '--out', str(out), *overrides, *options]
-    )
+    words = ['--config', str(STUDENT), '--data', str(rendered_set), '--out', str(out)]
+    return train_supervised.main([*words, *OVERRIDES, *options])
 
 
 def test_a_set_becomes_a_model_that_the_runtime_runs(rendered_set, tmp_path, capsys):
     run, model, report = tmp_path / 'run', tmp_path / 'm.onnx', tmp_path / 'parity.json'
     assert train(rendered_set, run, '--device', 'cpu', '--seed', '4') == 0
     assert str(run / 'checkpoint.safetensors') in capsys.readouterr().out
-    arguments = ['--config', str(CONFIG / 'export' / 'student.yaml'), '--report', str(report)]
+    arguments = [
+        '--config',
+        str(ROOT / 'config' / 'export' / 'student.yaml'),
+        '--report',
+        str(report),
+    ]
     arguments += ['--checkpoint', str(run / 'checkpoint.safetensors'), '--out', str(model)]
     assert export.main(arguments) == 0
     assert [row['runtime'].split()[0] for row in json.loads(report.read_text())] == [
@@ -62,3 +69,13 @@ def test_a_run_is_resumed_only_when_asked(rendered_set, tmp_path):
     assert train(rendered_set, run, '--device', 'cpu', *more) == 0
     steps = [json.loads(line)['step'] for line in (run / 'metrics.jsonl').read_text().splitlines()]
     assert steps[-1] == 3
+
+
+@pytest.mark.slow
+def test_processes_launched_together_train_one_network(rendered_set, tmp_path):
+    words = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '-m']
+    words += ['training.train_supervised', '--config', str(STUDENT), '--device', 'cpu']
+    words += ['--data', str(rendered_set), '--out', str(tmp_path / 'run'), *OVERRIDES]
+    subprocess.run(words, check=True, cwd=ROOT, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    rows = (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()
+    assert [json.loads(row)['step'] for row in rows if 'validation' in row] == [2]

@@ -11,6 +11,7 @@ from ssd_depth_core.learning.loop import (  # noqa: E402
     fraction_spent,
     learning_rate_at,
     LoopConfig,
+    make_accelerator,
     train,
     update_average,
 )
@@ -71,9 +72,9 @@ def run_loop(folder, loop, task=None, resume=False, saved=None):
         save=lambda network, step, metrics: saved.append((step, metrics)) if saved else None,
         config=loop,
         run=run,
+        accelerator=make_accelerator(loop, cpu=True),
         seed=5,
         resume=resume,
-        cpu=True,
     )
     return run, task, average
 
