@@ -13,13 +13,13 @@ from pathlib import Path
 import sys
 
 import cv2
-import torch
-from tqdm import tqdm
-
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
 from ssd_depth_core.synthdrive.sensors import CONDITIONS
+import torch
+from tqdm import tqdm
+
 from training._cli import config_of, device_of, stage_parser
 
 VALIDATION_EVERY = 25

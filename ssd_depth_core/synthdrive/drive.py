@@ -5,18 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-import torch
-
 from ssd_depth_core.synthdrive import props
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Primitives
 from ssd_depth_core.synthdrive.renderer import Camera, cast_bundles
-from ssd_depth_core.synthdrive.rig import CAMERAS, CameraMount, LIDAR, LidarMount
+from ssd_depth_core.synthdrive.rig import CameraMount, CAMERAS, LIDAR, LidarMount
 from ssd_depth_core.synthdrive.sensors import CameraFrame, Condition, EgoPose, LidarSweep
 from ssd_depth_core.synthdrive.trajectory import draw_path, Path, STEP_M, times_along
 from ssd_depth_core.synthdrive.world import City, PAVEMENT_HEIGHT_M
+import torch
 
 EPOCH_US = 1_600_000_000_000_000
 """When drives begin, microseconds: an arbitrary instant, so that stamps look like real ones."""
@@ -76,10 +75,10 @@ def render_drive(
     stage = _Stage(config, condition, device)
     ticks: list[tuple[float, str]] = []
     for channel in config.channels:
-        count = int(round(config.duration_s * config.camera_hz))
+        count = round(config.duration_s * config.camera_hz)
         ticks += [(i / config.camera_hz, channel) for i in range(count)]
     if config.lidar_hz:
-        count = int(round(config.duration_s * config.lidar_hz))
+        count = round(config.duration_s * config.lidar_hz)
         ticks += [(i / config.lidar_hz, LIDAR.channel) for i in range(count)]
     with torch.inference_mode():
         for t, channel in sorted(ticks):

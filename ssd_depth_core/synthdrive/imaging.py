@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
+from ssd_depth_core.synthdrive.sensors import Condition
 import torch
 from torch.nn import functional
-
-from ssd_depth_core.synthdrive.sensors import Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +146,7 @@ def _streaks(
     return picture + veil * far * (sky_light - 0.5 * picture)
 
 
-def _drops(
-    picture: torch.Tensor, drops: tuple[tuple[float, float, float], ...]
-) -> torch.Tensor:
+def _drops(picture: torch.Tensor, drops: tuple[tuple[float, float, float], ...]) -> torch.Tensor:
     """Put drops on the lens: each shows the scene small, upside down and blurred."""
     height, width = picture.shape[2:]
     device = picture.device

@@ -3,15 +3,24 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn import functional
-
 from ssd_depth_core.synthdrive.materials import Appearance, appearance, NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
-from ssd_depth_core.synthdrive.renderer import Camera, cast, cast_mirrored, GROUND, Hits
-from ssd_depth_core.synthdrive.renderer import shadowed, SKY, Surface, surface_at, untile
+from ssd_depth_core.synthdrive.renderer import (
+    Camera,
+    cast,
+    cast_mirrored,
+    GROUND,
+    Hits,
+    shadowed,
+    SKY,
+    Surface,
+    surface_at,
+    untile,
+)
 from ssd_depth_core.synthdrive.sensors import Condition
 from ssd_depth_core.synthdrive.world import CityStyle, Lamps, to_tensor
+import torch
+from torch.nn import functional
 
 MAX_LAMPS = 24
 

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch.nn import functional
-
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
 from ssd_depth_core.synthdrive.renderer import GROUND, Surface
 from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M
+import torch
+from torch.nn import functional
 
 _SIZE = 256
 _SPECTRA = (0.6, 0.9, 1.2, 1.5, 1.8, 2.2)  # amplitude falls as frequency^-e: sand ... clouds
@@ -151,7 +150,9 @@ def appearance(
     gloss = torch.where(facade, 0.5 * window, gloss)
     # Bricks, tiles and panels: dark joints.
     joint_u, joint_v = 0.3 + pattern[..., 3] * 1.5, 0.12 + pattern[..., 3] * 0.8
-    joint = 1 - _stripe(u / joint_u, 0.46, foot / joint_u) * _stripe(v / joint_v, 0.44, foot / joint_v)
+    joint = 1 - _stripe(u / joint_u, 0.46, foot / joint_u) * _stripe(
+        v / joint_v, 0.44, foot / joint_v
+    )
     put(Material.BRICK, base * (1 - 0.45 * joint[..., None]))
     # Signs: blocks of the second colour, as letters from afar.
     block = _lattice((u / pattern[..., 0]).floor(), (v / pattern[..., 1]).floor(), shift) > 0.55
@@ -160,7 +161,9 @@ def appearance(
     unit = surface.local / solids.half_size[which]
     sill = (unit[..., 2] < -0.55)[..., None]
     put(Material.CAR_BODY, torch.where(sill, 0.03 + 0.1 * base, base))
-    pillar = (unit[..., 2] > 0.86) | (unit[..., 2] < -0.85) | upward & (surface.face[..., 2] > 0.93)
+    pillar = (
+        (unit[..., 2] > 0.86) | (unit[..., 2] < -0.85) | upward & (surface.face[..., 2] > 0.93)
+    )
     pillar |= (unit[..., 0].abs() % 0.5 < 0.05) & (surface.face[..., 1].abs() > 0.7)
     put(Material.CAR_CABIN, torch.where(pillar[..., None], base, second))
     gloss = torch.where(material == Material.CAR_BODY, 0.7, gloss)

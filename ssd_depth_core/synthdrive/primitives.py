@@ -223,7 +223,11 @@ class Builder:
         # Plain floats: a city has ten thousand solids, and tiny arrays would cost most of it.
         c, s = math.cos(self._yaw), math.sin(self._yaw)
         x, y, z = self._origin
-        where = (x + c * center[0] - s * center[1], y + s * center[0] + c * center[1], z + center[2])
+        where = (
+            x + c * center[0] - s * center[1],
+            y + s * center[0] + c * center[1],
+            z + center[2],
+        )
         c, s = math.cos(self._yaw + yaw), math.sin(self._yaw + yaw)
         rotation = (c, 0.0, s, s, 0.0, -c, 0.0, 1.0, 0.0)  # z tipped over to -y
         if not on_its_side:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-
 from ssd_depth_core.synthdrive.primitives import Builder, Material, Shape, Vector
 
 Rng = np.random.Generator
@@ -114,7 +113,11 @@ def pedestrian(builder: Builder, rng: Rng) -> None:
         rng: Randomness.
     """
     height = rng.uniform(1.5, 1.9)
-    legs, coat, skin = colour(rng, 0.02, 0.3), colour(rng, 0.03, 0.7, 0.9), colour(rng, 0.1, 0.5, 0.3)
+    legs, coat, skin = (
+        colour(rng, 0.02, 0.3),
+        colour(rng, 0.03, 0.7, 0.9),
+        colour(rng, 0.1, 0.5, 0.3),
+    )
     stride = rng.uniform(-0.18, 0.18)
     for side in (-1, 1):
         where = (side * stride, side * 0.1, height * 0.24)

@@ -7,9 +7,9 @@ All pairs (solid, tile) of a picture are intersected at once.
 
 from dataclasses import dataclass
 
-import torch
-
+from ssd_depth_core.synthdrive.intersection import enter_distance, ragged, unit_normal
 from ssd_depth_core.synthdrive.primitives import Material, Primitives, Shape
+import torch
 
 TILE = 8
 GROUND = -1
@@ -253,9 +253,7 @@ def shadowed(
     return dark & wanted
 
 
-def surface_at(
-    solids: Primitives, camera: Camera, hits: Hits, *, mirror: bool = False
-) -> Surface:
+def surface_at(solids: Primitives, camera: Camera, hits: Hits, *, mirror: bool = False) -> Surface:
     """Gather the geometry of every hit.
 
     Args:
@@ -276,7 +274,7 @@ def surface_at(
     turn = solids.rotation[which]  # (T, R, 3, 3)
     half = solids.half_size[which]
     local = ((position - solids.center[which])[..., None, :] @ turn)[..., 0, :]
-    face = _unit_normal(solids, which, local / half) / half
+    face = unit_normal(solids, which, local / half) / half
     face = face / face.norm(dim=-1, keepdim=True).clamp(min=1e-9)
     normal = (turn @ face[..., None])[..., 0]
     direction = rays / rays.norm(dim=-1, keepdim=True)
@@ -373,12 +371,12 @@ def _nearest(
             inverse = solids.rotation[s] / solids.half_size[s][:, None]  # (p, 3, 3), columns
             o = (origin if origin.ndim == 1 else origin[t]) - solids.center[s][:, None]
             o, d = o @ inverse, rays[t] @ inverse  # (p, 1 or R, 3), (p, R, 3)
-            enter = _intersect(shape, o.expand_as(d), d, solids.taper[s])
+            enter = enter_distance(shape, o.expand_as(d), d, solids.taper[s])
             floor = 1e-4 if start is None else start[t].clamp(min=1e-4)
             enter = torch.where(enter > floor, enter, torch.inf)
             if shape == Shape.ELLIPSOID:
                 leaf = (solids.material[s] == Material.FOLIAGE).nonzero()[:, 0]
-                enter[leaf] = _ragged(solids, s[leaf], o[leaf], d[leaf], enter[leaf])
+                enter[leaf] = ragged(solids, s[leaf], o[leaf], d[leaf], enter[leaf])
             before = distance.index_select(0, t)
             if not (enter < before).any():
                 continue
@@ -388,81 +386,3 @@ def _nearest(
             pair, ray = won.nonzero(as_tuple=True)
             index[t[pair], ray] = s[pair]
     return distance, index
-
-
-def _ragged(
-    solids: Primitives, s: torch.Tensor, o: torch.Tensor, d: torch.Tensor, enter: torch.Tensor
-) -> torch.Tensor:
-    """Tear holes into the rims of leaf balls, for no tree has a smooth outline."""
-    unit = o + d * enter.nan_to_num(posinf=0.0)[..., None]
-    half = solids.half_size[s][:, None]
-    # A cheap lattice hash at 12 cm: leaves, not noise that swims with the camera.
-    cell = ((unit * half) / 0.12).floor()
-    mixed = (cell * cell.new_tensor([12.9898, 78.233, 37.719])).sum(-1) + s[:, None] * 0.37
-    noise = (mixed.sin() * 43758.547).frac().abs()
-    grazing = 1.0 - ((unit * d).sum(-1).abs() / d.norm(dim=-1)).clamp(0, 1)
-    return torch.where(noise < 1.1 * grazing**1.5 - 0.1, torch.inf, enter)
-
-
-def _intersect(
-    shape: Shape, o: torch.Tensor, d: torch.Tensor, taper: torch.Tensor
-) -> torch.Tensor:
-    """Give where rays enter a unit shape, (p, R); inf for a miss or a start inside."""
-    safe = torch.where(d.abs() < 1e-9, torch.full_like(d, 1e-9), d)
-    if shape == Shape.ELLIPSOID:
-        a, b, c = (d * d).sum(-1), (o * d).sum(-1), (o * o).sum(-1) - 1.0
-        root = b * b - a * c
-        return torch.where(root > 0, (-b - root.clamp(min=0).sqrt()) / a, torch.inf)
-    slab_a, slab_b = (-1.0 - o) / safe, (1.0 - o) / safe
-    enter, leave = torch.minimum(slab_a, slab_b), torch.maximum(slab_a, slab_b)
-    if shape == Shape.CYLINDER:
-        a = (d[..., :2] ** 2).sum(-1).clamp(min=1e-12)
-        b = (o[..., :2] * d[..., :2]).sum(-1)
-        c = (o[..., :2] ** 2).sum(-1) - 1.0
-        root = b * b - a * c
-        wide = root.clamp(min=0).sqrt()
-        first = torch.maximum(enter[..., 2], (-b - wide) / a)
-        end = torch.minimum(leave[..., 2], (-b + wide) / a)
-        return torch.where((root > 0) & (first < end), first, torch.inf)
-    first = torch.maximum(enter[..., 1], enter[..., 2])
-    end = torch.minimum(leave[..., 1], leave[..., 2])
-    k = taper[:, None]
-    for sign in (-1.0, 1.0):  # the half-spaces sign * x + k (z + 1) / 2 <= 1
-        slope = sign * d[..., 0] + 0.5 * k * d[..., 2]
-        gap = 1.0 - sign * o[..., 0] - 0.5 * k * (o[..., 2] + 1.0)
-        slope = torch.where(slope.abs() < 1e-9, torch.full_like(slope, 1e-9), slope)
-        cross = gap / slope
-        first = torch.where(slope < 0, torch.maximum(first, cross), first)
-        end = torch.where(slope > 0, torch.minimum(end, cross), end)
-    return torch.where(first < end, first, torch.inf)
-
-
-def _unit_normal(
-    solids: Primitives, which: torch.Tensor, unit: torch.Tensor
-) -> torch.Tensor:
-    """Give the gradient of the unit shape's surface at a point on it, (T, R, 3), any length."""
-    shape = solids.shape[which]
-    x, y, z = unit.unbind(-1)
-    k = solids.taper[which]
-    slope = x.abs() + k * (z + 1.0) / 2.0  # 1 on the two sloping sides
-    zero = torch.zeros_like(x)
-    sides = torch.stack([slope, y.abs(), z.abs()], -1)
-    largest = sides.argmax(-1)
-    box = torch.where(
-        (largest == 0)[..., None],
-        torch.stack([x.sign(), zero, k / 2.0], -1),
-        torch.where(
-            (largest == 1)[..., None],
-            torch.stack([zero, y.sign(), zero], -1),
-            torch.stack([zero, zero, z.sign()], -1),
-        ),
-    )
-    radius = (x * x + y * y).sqrt()
-    on_cap = z.abs() > radius
-    cylinder = torch.where(
-        on_cap[..., None],
-        torch.stack([zero, zero, z.sign()], -1),
-        torch.stack([x, y, zero], -1),
-    )
-    choice = shape[..., None]
-    return torch.where(choice == 0, box, torch.where(choice == 1, cylinder, unit))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M
 
 STEP_M = 0.25
