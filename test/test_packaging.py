@@ -131,6 +131,7 @@ def test_colcon_installs_where_ros_looks(install):
         ('launch', '*.launch.py', 'launch'),
         ('config/ros', '*.yaml', 'config'),
         ('config/dds', '*', 'config/dds'),
+        ('rviz', '*', 'rviz'),
     ):
         sources = {path.name for path in (ROOT / folder).glob(pattern)}
         assert sources
