@@ -24,8 +24,9 @@ def sample_at(depth: DepthGrid, truth: DepthGrid) -> NDArray[np.float32]:
     """Look a depth up where the truth has its pixels.
 
     The ray through each pixel centre of the truth is followed into the other grid and the nearest
-    pixel read, without interpolation, which would invent depth between near and far objects. Both
-    K follow the half-pixel rule, so grids of any size of the same camera meet.
+    pixel read, without interpolation, which would invent depth between near and far objects. Each
+    K says where its pixel centres lie, so grids that were resized (the half-pixel rule) and grids
+    that were strided meet alike.
 
     Args:
         depth: To look up, (h, w).

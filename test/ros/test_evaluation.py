@@ -36,6 +36,13 @@ def test_smaller_truth_reads_the_pixel_at_its_centre() -> None:
     )
 
 
+def test_strided_truth_reads_the_very_pixels_that_were_kept() -> None:
+    strided = K.copy()
+    strided[:2] /= 2
+    sampled = sample_at(grid(numbered()), grid(np.ones((2, 4)), strided))
+    np.testing.assert_array_equal(sampled, numbered()[::2, ::2])
+
+
 def test_outside_the_other_view_is_unknown() -> None:
     shifted = K.copy()
     shifted[0, 2] -= 2.0  # the other grid begins two columns further to the right

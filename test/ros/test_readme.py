@@ -1,0 +1,167 @@
+"""What README.md and docs/robot.md name is there: commands, paths, topics, parameters."""
+
+from dataclasses import fields
+from itertools import takewhile
+from pathlib import Path
+import re
+import shlex
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / 'README.md').read_text()
+ROBOT = (ROOT / 'docs' / 'robot.md').read_text()
+SETUP = (ROOT / 'setup.py').read_text()
+MODULES = {path.stem: path.read_text() for path in (ROOT / 'ssd_depth_ros').glob('*.py')}
+BLOCKS = re.findall(r'^```(\w*)\n(.*?)^```', README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line.split(' #')[0].strip()
+    for language, block in BLOCKS
+    if language == 'bash'
+    for line in block.splitlines()
+] + [code for code in re.findall(r'`([^`\n]+)`', README) if ' ' in code]
+
+
+def commands(*first_words: str) -> list[list[str]]:
+    found = [shlex.split(line) for line in COMMANDS]
+    return [words for words in found if words[: len(first_words)] == list(first_words)]
+
+
+def options(words: list[str]) -> set[str]:
+    return {word for word in words if word.startswith('--')}
+
+
+def rows(text: str, header: str) -> list[list[str]]:
+    """Give the cells of the table below a header row."""
+    lines = text[text.index(header) :].splitlines()[2:]
+    table = []
+    for line in lines:
+        if not line.startswith('|'):
+            break
+        table.append([cell.strip() for cell in line.strip('|').split('|')])
+    return table
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / 'Makefile').read_text()
+    wanted = {words[1] for words in commands('make')}
+    assert {'demo', 'test'} <= wanted
+    assert all(re.search(rf'^{target}:', makefile, re.MULTILINE) for target in wanted)
+
+
+def test_console_commands_and_their_options_exist() -> None:
+    entry_points = dict(re.findall(r"'(depth_\w+) = ([\w.]+):main'", SETUP))
+    used = {words[0]: set() for words in commands() if words[0].startswith('depth_')}
+    for words in commands():
+        if words[0] in used:
+            used[words[0]] |= options(words)
+    assert {'depth_replay', 'depth_demo', 'depth_predict', 'depth_bag'} <= set(used)
+    for name, flags in used.items():
+        source = (ROOT / f'{entry_points[name].replace(".", "/")}.py').read_text()
+        assert not {flag for flag in flags if f"'{flag}'" not in source}, name
+
+
+def test_training_stages_their_options_and_configs_exist() -> None:
+    stages = [words for words in commands('python', '-m') if '--config' in words]
+    assert len(stages) >= 4
+    shared = (ROOT / 'training' / '_cli.py').read_text()
+    for words in stages:
+        source = (ROOT / f'{words[2].replace(".", "/")}.py').read_text()
+        assert not {flag for flag in options(words) if f"'{flag}'" not in source + shared}
+        assert (ROOT / words[words.index('--config') + 1]).is_file()
+
+
+def test_launch_arguments_exist() -> None:
+    launch = (ROOT / 'launch' / 'depth.launch.py').read_text()
+    used = set(re.findall(r'\b([a-z_]+):=', README + ROBOT))
+    assert {'image', 'bag'} <= used
+    assert not {name for name in used if f"'{name}'" not in launch}
+
+
+def test_linked_files_exist() -> None:
+    for text, folder in ((README, ROOT), (ROBOT, ROOT / 'docs')):
+        targets = re.findall(r'\]\(([^)#]+)(?:#[\w-]+)?\)', text)
+        assert targets
+        assert [t for t in targets if '://' not in t and not (folder / t).exists()] == []
+
+
+def test_tree_names_what_is_there() -> None:
+    (tree,) = (block for language, block in BLOCKS if not language and 'ssd_depth_core/' in block)
+    missing, parent = [], ROOT
+    for line in tree.splitlines():
+        folder = parent if line.startswith(' ') else ROOT
+        names = list(takewhile(lambda word: word.endswith(('/', '.py')), line.split()))
+        assert names, line
+        missing += [name for name in names if not (folder / name).exists()]
+        if folder is ROOT:
+            parent = ROOT / names[0]
+    assert missing == []
+
+
+def test_tree_names_every_module_of_the_node() -> None:
+    listed = set(re.findall(r'\b(\w+)\.py\b', README))
+    assert set(MODULES) - {'__init__'} <= listed
+
+
+def test_topic_table_is_that_of_the_node() -> None:
+    table = {cells[0].strip('`'): cells[1] for cells in rows(README, '| topic | type |')}
+    private = set(re.findall(r"'(~/[\w/]+)'", MODULES['outputs'] + MODULES['depth_node']))
+    assert {topic for topic in table if topic.startswith('~')} == private
+    inputs = {topic for topic in table if not topic.startswith(('~', '/'))}
+    assert inputs == {'image', 'image/compressed', 'camera_info'}
+    assert all(f"'{topic}'" in MODULES['depth_node'] for topic in inputs | {'/diagnostics'})
+    assert set(table) - private - inputs == {'/diagnostics'}
+
+
+def test_parameter_table_is_that_of_the_node() -> None:
+    pytest.importorskip('rclpy')
+    from ssd_depth_ros.parameters import default_values
+
+    table = {
+        cells[0].strip('`'): yaml.safe_load(cells[1].strip('`'))
+        for cells in rows(ROBOT, '| parameter | default |')
+    }
+    defaults = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in default_values().items()
+    }
+    assert table == defaults
+    assert list(map(type, table.values())) == [type(defaults[name]) for name in table]
+
+
+def test_fixed_parameters_are_marked() -> None:
+    pytest.importorskip('rclpy')
+    from ssd_depth_ros.parameters import Parameters, PointsParameters, PublishParameters
+
+    prefixes = {'': Parameters, 'points.': PointsParameters, 'publish.': PublishParameters}
+    fixed = {
+        prefix + item.name
+        for prefix, group in prefixes.items()
+        for item in fields(group)
+        if item.metadata.get('read_only')
+    }
+    table = rows(ROBOT, '| parameter | default |')
+    assert {cells[0].strip('`') for cells in table if cells[2] == 'fixed'} == fixed
+
+
+def test_python_example_is_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the README's lines on a stand-in for the predictor, which has tests of its own."""
+    import cv2
+    import numpy as np
+    from ssd_depth_core.runtime.predictor import DepthPredictor
+
+    class Stub:
+        def predict(self, image: np.ndarray, K: np.ndarray) -> object:
+            assert image.shape == (4, 6, 3)
+            assert image.flags.c_contiguous
+            assert K.shape == (3, 3)
+            return type('Prediction', (), {'depth': np.ones((2, 3), np.float32)})()
+
+    cv2.imwrite(str(tmp_path / 'street.jpg'), np.zeros((4, 6, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DepthPredictor, 'load', staticmethod(lambda: Stub()))
+    (example,) = (block for language, block in BLOCKS if language == 'python')
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert names['depth'].shape == (2, 3)
