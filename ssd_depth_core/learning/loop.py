@@ -7,12 +7,12 @@ is always annealed to its end, whatever the machine's speed.
 from collections.abc import Callable
 import copy
 from dataclasses import dataclass
+import logging
 import math
 import time
 from typing import Any, Literal
 
 from accelerate import Accelerator
-from accelerate.logging import get_logger
 from accelerate.utils import broadcast
 from ssd_depth_core.data.draws import EndlessDraws
 from ssd_depth_core.learning.checkpoint import load_state, save_state
@@ -24,7 +24,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-logger = get_logger(__name__)  # the main process alone
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

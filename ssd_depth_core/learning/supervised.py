@@ -1,10 +1,10 @@
 """Training against exact depth: the first student, and the upper bound of every table after it."""
 
 from dataclasses import dataclass, field
+import logging
 from pathlib import Path
 from typing import Any
 
-from accelerate.logging import get_logger
 import numpy as np
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.rendered import (
@@ -29,7 +29,7 @@ from ssd_depth_core.models.factory import build_depth_net
 import torch
 from torch import nn
 
-logger = get_logger(__name__)  # the main process alone
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,12 +144,9 @@ def train_supervised(
         for condition in conditions
     }
     dataset = TrainingFrames(train_frames, config.data, size, model.mean, model.std)
-    logger.info(
-        '%d training frames, %d for validation, conditions %s',
-        len(train_frames),
-        len(validation_frames),
-        ', '.join(conditions),
-    )
+    if accelerator.is_main_process:
+        counts = len(train_frames), len(validation_frames)
+        logger.info('%d training frames, %d for validation', *counts)
 
     # 2. Network.
     torch.manual_seed(config.seed)
