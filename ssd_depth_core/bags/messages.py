@@ -197,21 +197,6 @@ def depth_image(header: Message, depth: NDArray[np.float32] | NDArray[np.uint16]
     )
 
 
-def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Code depth as REP 118's 16-bit form.
-
-    Args:
-        depth: (H, W) [m]; NaN or inf where unknown.
-
-    Returns:
-        (H, W) [mm]; 0 where unknown, below half a millimetre or above 65.535 m.
-    """
-    with np.errstate(invalid='ignore'):
-        steps = np.rint(depth * np.float32(1000))
-        fits = (steps > 0) & (steps <= np.iinfo(np.uint16).max)
-    return np.where(fits, steps, 0).astype(np.uint16)
-
-
 def is_depth(message: Message) -> bool:
     """Tell depth from colour by a message's encoding.
 

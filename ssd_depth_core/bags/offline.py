@@ -16,6 +16,7 @@ from ssd_depth_core.bags import messages
 from ssd_depth_core.bags.reader import BagReader
 from ssd_depth_core.bags.writer import BagWriter
 from ssd_depth_core.runtime.backends import BackendName
+from ssd_depth_core.runtime.postprocess import millimetres
 from ssd_depth_core.runtime.predictor import DepthPredictor
 
 DepthEncoding = Literal['32FC1', '16UC1']
@@ -72,9 +73,7 @@ def predict_bag(
                 raise ValueError(f'{pictures.topic} at {stamp_ns} ns: {error}') from None
             prediction = predictor.predict(image, K)
             header = messages.header(stamp_ns, message.header.frame_id)
-            depth = (
-                prediction.depth if encoding == '32FC1' else messages.millimetres(prediction.depth)
-            )
+            depth = prediction.depth if encoding == '32FC1' else millimetres(prediction.depth)
             info = messages.camera_info(header, prediction.K, depth.shape)
             writer.write(f'{camera}/depth/camera_info', info, log_time_ns)
             writer.write(f'{camera}/depth/image', messages.depth_image(header, depth), log_time_ns)

@@ -27,3 +27,18 @@ def metric_depth(
     known = (inverse_depth > farthest) & np.isfinite(inverse_depth)
     depth = np.full(inverse_depth.shape, np.nan, np.float32)
     return np.divide(np.float32(scale), inverse_depth, out=depth, where=known)
+
+
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Code depth as REP 118's 16-bit form.
+
+    Args:
+        depth: (H, W) [m]; NaN or inf where unknown.
+
+    Returns:
+        (H, W) [mm]; 0 where unknown, below half a millimetre or above 65.535 m.
+    """
+    with np.errstate(invalid='ignore'):
+        steps = np.rint(depth * np.float32(1000))
+        fits = (steps > 0) & (steps <= np.iinfo(np.uint16).max)
+    return np.where(fits, steps, 0).astype(np.uint16)

@@ -6,6 +6,7 @@ import pytest
 from ssd_depth_core.bags import messages
 from ssd_depth_core.bags.writer import BagWriter
 from ssd_depth_core.exact_depth import encode_exact_depth
+from ssd_depth_core.runtime.postprocess import millimetres
 from ssd_depth_ros.bag_depth import read_depth, read_messages
 
 STAMP = 1_700_000_000_123_456_789
@@ -34,7 +35,7 @@ def test_metres_come_back_with_their_camera(tmp_path: Path) -> None:
 
 
 def test_millimetres_become_metres_and_zero_unknown(tmp_path: Path) -> None:
-    message = messages.depth_image(header(), messages.millimetres(DEPTH))
+    message = messages.depth_image(header(), millimetres(DEPTH))
     grid = read_depth(write(tmp_path / 'a.mcap', message), '/depth', '/info')[STAMP]
     expected = np.where(np.isfinite(DEPTH), DEPTH, np.nan)
     np.testing.assert_allclose(grid.depth, expected, atol=1e-6)

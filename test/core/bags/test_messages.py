@@ -129,11 +129,6 @@ def test_depth_image_holds_the_array(depth, encoding):
     assert not messages.is_depth(_image('rgb8', RGB))
 
 
-def test_millimetres_by_hand():
-    depth = np.array([np.nan, np.inf, 0.0004, 1.2344, 65.535, 65.6], np.float32)
-    np.testing.assert_array_equal(messages.millimetres(depth), [0, 0, 0, 1234, 65535, 0])
-
-
 def test_transform_names_frames_and_keeps_the_pose():
     T = np.array(((0, -1, 0, 1), (1, 0, 0, 2), (0, 0, 1, 3), (0, 0, 0, 1.0)))
     (t,) = _over_the_wire(messages.transforms(5, 'map', [('base_link', T)])).transforms

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 from ssd_depth_core.model_spec import ModelSpec
-from ssd_depth_core.runtime.postprocess import metric_depth
+from ssd_depth_core.runtime.postprocess import metric_depth, millimetres
 
 SPEC = ModelSpec(
     name='tiny',
@@ -43,3 +43,10 @@ def test_result_is_a_fresh_array() -> None:
     depth = metric_depth(inverse, SPEC, None)
     assert not np.shares_memory(depth, inverse)
     assert depth.dtype == np.float32
+
+
+def test_millimetres_by_hand() -> None:
+    depth = np.array([np.nan, np.inf, -1.0, 0.0004, 1.2344, 65.535, 65.6], np.float32)
+    coded = millimetres(depth)
+    assert coded.dtype == np.uint16
+    np.testing.assert_array_equal(coded, [0, 0, 0, 0, 1234, 65535, 0])
