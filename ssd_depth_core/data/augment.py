@@ -25,8 +25,12 @@ class AugmentConfig:
     """Largest magnification of the random crop; 1 crops nothing."""
     max_stretch: float = 1.1
     """Largest ratio of fy / fx (or its inverse) that the crop adds: real pictures are resized."""
+    texture: float = 0.4
+    """Probability of a random pattern on all surfaces; see `texture`."""
     tone: float = 0.9
     """Probability of brightness, contrast, gamma and white balance."""
+    curve: float = 0.15
+    """Probability of a random tone curve, which may turn bright into dark."""
     colour: float = 0.5
     """Probability of a change of saturation and hue."""
     grey: float = 0.05
@@ -52,7 +56,9 @@ class AugmentConfig:
         """
         for name in (
             'flip',
+            'texture',
             'tone',
+            'curve',
             'colour',
             'grey',
             'blur',
@@ -159,6 +165,7 @@ def photometric(image: Image, config: AugmentConfig, rng: np.random.Generator) -
         (config.blur, _blur),
         (config.vignette, _vignette),
         (config.tone, _tone),
+        (config.curve, _curve),
         (config.colour, _colour),
         (config.grey, _grey),
         (config.noise, _noise),
@@ -215,6 +222,18 @@ def _tone(image: Image, rng: np.random.Generator) -> Image:
     level = (level - mean) * contrast + mean + rng.uniform(-0.02, 0.08)
     table = np.clip(np.rint(level * 255), 0, 255).astype(np.uint8)
     return cv2.LUT(image, table[None])
+
+
+def _curve(image: Image, rng: np.random.Generator) -> Image:
+    """Bend the tones through five random levels, mixed half and half with the true ones.
+
+    It breaks what holds in every rendered street and not in every real one: that the sky is the
+    brightest and tyres the darkest.
+    """
+    levels = np.arange(256)
+    bent = np.interp(levels, np.linspace(0, 255, 5), rng.uniform(0, 255, 5))
+    table = np.rint(0.5 * levels + 0.5 * bent).astype(np.uint8)
+    return cv2.LUT(image, table)
 
 
 def _colour(image: Image, rng: np.random.Generator) -> Image:

@@ -22,6 +22,7 @@ from ssd_depth_core.data.augment import (
     photometric,
     random_window,
 )
+from ssd_depth_core.data.texture import solid_texture
 from ssd_depth_core.exact_depth import decode_exact_depth
 from ssd_depth_core.preprocess import normalize
 import torch
@@ -204,6 +205,8 @@ class TrainingFrames(Dataset[dict[str, torch.Tensor]]):
         image, depth, K = crop_resize(image, depth, K, window, self.size)
         if rng.random() < augment.flip:
             image, depth, K = flip(image, depth, K)
+        if rng.random() < augment.texture:
+            image = solid_texture(image, depth, K, rng)
         image = photometric(image, augment, rng)
         return _sample(image, depth, K, self.mean, self.std)
 
