@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from ssd_depth_core.runtime.images import decode_image, Reduction
+from ssd_depth_core.runtime.postprocess import millimetres as millimetres
 from std_msgs.msg import Header
 
 # Encoding -> bytes a pixel, OpenCV's conversion to RGB (None: already RGB).
@@ -155,21 +156,6 @@ def _rgb_by_cv_bridge(message: Image) -> NDArray[np.uint8]:
         return CvBridge().imgmsg_to_cv2(message, 'rgb8')
     except CvBridgeError as error:
         raise ValueError(f'image encoding {message.encoding!r}: {error}') from error
-
-
-def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Code depth as REP 118's 16-bit form.
-
-    Args:
-        depth: (h, w) [m]; NaN or inf where unknown.
-
-    Returns:
-        (h, w) [mm]; 0 where unknown, below half a millimetre or above 65.535 m.
-    """
-    with np.errstate(invalid='ignore'):
-        scaled = np.rint(depth * np.float32(1000))
-        fits = (scaled > 0) & (scaled <= np.iinfo(np.uint16).max)
-    return np.where(fits, scaled, 0).astype(np.uint16)
 
 
 class ImageWriter:
