@@ -4,7 +4,6 @@ The executor's one thread receives; it leaves images in a one-slot mailbox. One 
 the newest, and decodes, predicts and publishes it. So a slow network makes frames fewer, not late.
 """
 
-import ctypes
 import math
 import platform
 import sys
@@ -18,17 +17,23 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import (
+    LifecycleNode,
+    LifecyclePublisher,
+    LifecycleState,
+    TransitionCallbackReturn,
+)
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from ssd_depth_core.model_spec import ModelSpec
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_ros.camera_info import CameraInfoCache
 from ssd_depth_ros.diagnostics import Health, status_of
 from ssd_depth_ros.outputs import Outputs
-from ssd_depth_ros.parameters import declare_parameters
+from ssd_depth_ros.parameters import declare_parameters, Parameters
 from ssd_depth_ros.pipeline import Pipeline, Received
 from ssd_depth_ros.worker import Worker
 
@@ -37,8 +42,6 @@ IMAGE_QUEUE = 5
 """Images the middleware holds. The executor empties it at once into the mailbox, where old images
 are dropped and counted; in a queue of one the middleware would drop some that nobody counts."""
 OVERRIDABLE = QoSOverridingOptions.with_default_policies
-# glibc's numbers of M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, see `keep_large_blocks`.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class DepthNode(LifecycleNode):
@@ -67,7 +70,7 @@ class DepthNode(LifecycleNode):
         self._camera_topic: Subscription | None = None
         self._image_topics: dict[type, Subscription] = {}
         self._last_image_s = math.inf
-        self._stats = None
+        self._stats: LifecyclePublisher | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # The period is of wall time: a paused bag must not look like a dead node.
         self.create_timer(
@@ -90,30 +93,15 @@ class DepthNode(LifecycleNode):
         Returns:
             FAILURE where the model cannot be loaded; the node then stays unconfigured.
         """
-        parameters = self.parameters
-        started = time.monotonic()
         try:
-            predictor = DepthPredictor.load(
-                parameters.model or None, parameters.backend, parameters.num_threads or None
-            )
-            predictor.warm_up()
-            self._check_model(predictor, parameters)
-        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            self._configure()
+        # The model is what fails; but whatever it is, rclpy would swallow it without a word.
+        except Exception as error:
             self._configure_error = str(error)
             self.get_logger().error(f'configure failed: {error}')
+            self._release()
             return TransitionCallbackReturn.FAILURE
         self._configure_error = ''
-        self._predictor = predictor
-        self._outputs = Outputs(self, parameters, predictor.spec.has_confidence)
-        if parameters.publish.stats:
-            self._stats = self.create_lifecycle_publisher(
-                DiagnosticArray, '~/stats', 10, qos_overriding_options=OVERRIDABLE()
-            )
-        spec = predictor.spec
-        self.get_logger().info(
-            f'model {spec.name} at {spec.input_width}x{spec.input_height} on '
-            f'{predictor.backend_name}, loaded in {time.monotonic() - started:.1f} s'
-        )
         self._state = 'inactive'
         return super().on_configure(state)
 
@@ -138,8 +126,7 @@ class DepthNode(LifecycleNode):
                 self.resolve_topic_name('camera_info'),
             ),
             lambda: self.parameters,
-            lambda: self.get_clock().now().nanoseconds,
-            self.get_logger(),
+            self,
         )
         self._last_image_s = time.monotonic()
         self._subscribe()
@@ -201,6 +188,26 @@ class DepthNode(LifecycleNode):
             self._worker.stop()
             self._worker = None
 
+    def _configure(self) -> None:
+        parameters = self.parameters
+        started = time.monotonic()
+        predictor = DepthPredictor.load(
+            parameters.model or None, parameters.backend, parameters.num_threads or None
+        )
+        predictor.warm_up()
+        _check_confidence(predictor.spec, parameters)
+        self._predictor = predictor
+        self._outputs = Outputs(self, parameters, predictor.spec.has_confidence)
+        if parameters.publish.stats:
+            self._stats = self.create_lifecycle_publisher(
+                DiagnosticArray, '~/stats', 10, qos_overriding_options=OVERRIDABLE()
+            )
+        spec = predictor.spec
+        self.get_logger().info(
+            f'model {spec.name} at {spec.input_width}x{spec.input_height} on '
+            f'{predictor.backend_name}, loaded in {time.monotonic() - started:.1f} s'
+        )
+
     def _release(self) -> None:
         if self._outputs is not None:
             self._outputs.destroy()
@@ -245,22 +252,11 @@ class DepthNode(LifecycleNode):
             f'images come on {self._image_topics[kind].topic_name} as sensor_msgs/{kind.__name__}'
         )
 
-    def _check_model(self, predictor: DepthPredictor, parameters: Any) -> None:
-        points = parameters.points
-        needs_confidence = points.fields == 'xyzi' or (
-            points.min_confidence > 0 or parameters.min_confidence > 0
-        )
-        if needs_confidence and not predictor.spec.has_confidence:
-            raise ValueError(
-                f'model {predictor.spec.name} gives no confidence, which points.fields: xyzi and '
-                'min_confidence above 0 need; change these or take another model'
-            )
-
     def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         try:
             wanted = self.parameters.replace({item.name: item.value for item in changed})
             if self._predictor is not None:
-                self._check_model(self._predictor, wanted)
+                _check_confidence(self._predictor.spec, wanted)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -303,18 +299,14 @@ class DepthNode(LifecycleNode):
         return f'{backend} on {platform.machine()} CPU'
 
 
-def keep_large_blocks() -> None:
-    """Make glibc keep memory of image size for reuse.
-
-    By default every block over 128 KB is mapped afresh and given back, and the page faults cost
-    more than the copying. Does nothing on other C libraries.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:
-        return
-    mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-    mallopt(_M_TRIM_THRESHOLD, 512 << 20)
+def _check_confidence(spec: ModelSpec, parameters: Parameters) -> None:
+    points = parameters.points
+    is_needed = points.fields == 'xyzi' or points.min_confidence or parameters.min_confidence
+    if is_needed and not spec.has_confidence:
+        raise ValueError(
+            f'model {spec.name} gives no confidence, which points.fields: xyzi and min_confidence '
+            'above 0 need; change these or take another model'
+        )
 
 
 def main(args: list[str] | None = None) -> int:
@@ -326,7 +318,6 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 after an interrupt, 1 where parameters are wrong.
     """
-    keep_large_blocks()
     rclpy.init(args=args)
     try:
         node = DepthNode()
@@ -342,6 +333,10 @@ def main(args: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        # SIGTERM ends ROS at once, also under a callback that is about to publish.
+        if rclpy.ok():
+            raise
     finally:
         node.stop()
         executor.shutdown()

@@ -1,6 +1,5 @@
 """What the worker does with one image: decode, find its camera, predict, publish."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 import time
 
@@ -57,18 +56,15 @@ class Pipeline:
         self._logger = logger
         self._topic = camera_info_topic
 
-    def process(
-        self, received: Received, parameters: Parameters, now_ns: Callable[[], int]
-    ) -> dict[str, float]:
+    def process(self, received: Received, parameters: Parameters) -> dict[str, float]:
         """Process one image.
 
         Args:
             received: The image.
             parameters: In force for this image.
-            now_ns: The node's clock.
 
         Returns:
-            Seconds by stage, `latency` and `age`, as `Statistics.published` takes them.
+            Seconds by stage and, from receipt on, `latency`, as `Statistics.published` takes them.
 
         Raises:
             ValueError: If the image or its camera_info cannot be used; the message says why.
@@ -95,7 +91,6 @@ class Pipeline:
         )
         self._outputs.publish(frame, parameters)
         published = time.monotonic()
-        stamp = message.header.stamp
         return {
             'wait': started - received.at_s,
             'decode': decoded - started,
@@ -103,7 +98,6 @@ class Pipeline:
             'predict': predicted - joined,
             'publish': published - predicted,
             'latency': published - received.at_s,
-            'age': (now_ns() - stamp.sec * 1_000_000_000 - stamp.nanosec) * 1e-9,
         }
 
     def _calibration(

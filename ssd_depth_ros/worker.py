@@ -4,7 +4,8 @@ from collections.abc import Callable
 from threading import Thread
 import time
 
-from rclpy.impl.rcutils_logger import RcutilsLogger
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
 from ssd_depth_ros.mailbox import Mailbox
 from ssd_depth_ros.parameters import Parameters
 from ssd_depth_ros.pipeline import Pipeline, Received
@@ -18,28 +19,21 @@ class Worker:
     """Work on images from activation to deactivation."""
 
     def __init__(
-        self,
-        pipeline: Pipeline,
-        parameters: Callable[[], Parameters],
-        now_ns: Callable[[], int],
-        logger: RcutilsLogger,
+        self, pipeline: Pipeline, parameters: Callable[[], Parameters], node: Node
     ) -> None:
         """Start the thread.
 
         Args:
             pipeline: What is done with an image.
             parameters: Gives the set in force; read once an image.
-            now_ns: The node's clock.
-            logger: For unusable images.
+            node: Whose clock, logger and context these are.
         """
         self.statistics = Statistics()
-        self.started_s = time.monotonic()
         self.last_fault: tuple[str, float] | None = None
         self._mailbox: Mailbox[Received] = Mailbox()
         self._pipeline = pipeline
         self._parameters = parameters
-        self._now_ns = now_ns
-        self._logger = logger
+        self._node = node
         self._thread = Thread(target=self._run, name='depth_worker', daemon=True)
         self._thread.start()
 
@@ -63,13 +57,22 @@ class Worker:
     def _run(self) -> None:
         while (received := self._mailbox.take()) is not None:
             try:
-                seconds = self._pipeline.process(received, self._parameters(), self._now_ns)
+                seconds = self._pipeline.process(received, self._parameters())
             # Whatever one image brings up, from the engine too, must not stop those after it: a
             # dead worker would leave a node that looks alive and is deaf.
             except Exception as error:
+                if not self._node.context.ok():
+                    return  # a signal has ended ROS under the image in work
                 self.statistics.faulty()
                 reason = f'{error}' if isinstance(error, ValueError) else f'{error!r}'
                 self.last_fault = (reason, time.monotonic())
-                self._logger.error(f'image left out: {reason}', throttle_duration_sec=LOG_PERIOD_S)
+                self._node.get_logger().error(
+                    f'image left out: {reason}', throttle_duration_sec=LOG_PERIOD_S
+                )
             else:
+                seconds['age'] = self._age_s(received.message.header.stamp)
                 self.statistics.published(seconds)
+
+    def _age_s(self, stamp: Time) -> float:
+        now_ns = self._node.get_clock().now().nanoseconds
+        return (now_ns - stamp.nanosec) * 1e-9 - stamp.sec

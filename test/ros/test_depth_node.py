@@ -1,5 +1,6 @@
 """The node as a process, over real DDS."""
 
+from pathlib import Path
 import re
 import signal
 
@@ -393,6 +394,16 @@ def test_clock_that_jumps_back_forgets_the_times(started):
     status = peer.wait_status(lambda s: dict_of(s)['frames_out'] == '2')
     assert 'latency_ms_p50' in dict_of(status)
     assert 'age_ms_p50' not in dict_of(status)
+
+
+def test_shared_memory_profile_is_valid(start_node, monkeypatch):
+    profile = Path(__file__).parents[2] / 'config' / 'dds' / 'fastdds_shm.xml'
+    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', str(profile))
+    node, peer = start_node()
+    peer_status(peer)
+    lines = Path(f'/proc/{node.process.pid}/maps').read_text().splitlines()
+    shared = [line.split()[0].split('-') for line in lines if '/dev/shm/fastrtps' in line]
+    assert max(int(end, 16) - int(start, 16) for start, end in shared) >= 64 << 20
 
 
 def test_ten_lifecycle_cycles_leak_nothing(started):
