@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from ssd_depth_core.runtime.images import decode_image, Reduction
-from ssd_depth_core.runtime.postprocess import millimetres as millimetres
 from std_msgs.msg import Header
 
 # Encoding -> bytes a pixel, OpenCV's conversion to RGB (None: already RGB).

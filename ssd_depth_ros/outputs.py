@@ -13,9 +13,10 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from ssd_depth_core.preprocess import resize_intrinsics
 from ssd_depth_core.runtime.colormap import colorize
+from ssd_depth_core.runtime.postprocess import millimetres
 from ssd_depth_core.runtime.predictor import DepthPrediction
 from ssd_depth_ros.camera_info import Calibration
-from ssd_depth_ros.conversions import ImageWriter, millimetres
+from ssd_depth_ros.conversions import ImageWriter
 from ssd_depth_ros.parameters import Parameters
 from ssd_depth_ros.point_cloud import PointCloudWriter
 from std_msgs.msg import Header

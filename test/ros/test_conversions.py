@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
+from ssd_depth_core.runtime.postprocess import millimetres
 from ssd_depth_ros.conversions import (
     ImageWriter,
     jpeg_size,
-    millimetres,
     rgb_from_compressed,
     rgb_from_image,
 )
