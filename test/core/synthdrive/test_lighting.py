@@ -1,0 +1,191 @@
+from dataclasses import replace
+import math
+
+import numpy as np
+import pytest
+from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene, Sky
+from ssd_depth_core.synthdrive.materials import NoiseBank
+from ssd_depth_core.synthdrive.primitives import Material, Shape
+from ssd_depth_core.synthdrive.renderer import untile
+from ssd_depth_core.synthdrive.sensors import CONDITIONS
+from ssd_depth_core.synthdrive.world import city_style, Lamps
+import torch
+
+GREY = (0.5, 0.5, 0.5)
+EGO = (0.0, 0.0, 0.0)
+BLACK = (0.0, 0.0, 0.0)
+DAY = Sky(
+    to_sun=(0.0, 0.0, 1.0), sun=(1.0, 1.0, 1.0), zenith=GREY, horizon=GREY, clouds=0.0,
+    extinction=0.0, wetness=0.0, night=False, head_lamps=0.0,
+)  # fmt: skip
+NIGHT = replace(DAY, sun=BLACK, zenith=BLACK, horizon=BLACK, night=True)
+STYLE = replace(city_style(0), pitch=(400.0, 400.0), lane_marks=0)
+
+
+@pytest.fixture(scope='module')
+def noise():
+    return NoiseBank()
+
+
+def no_lamps():
+    return Lamps(np.zeros((0, 3)), np.zeros((0, 3)))
+
+
+def scene(builder, lamps=None):
+    builder.place(0.0, 0.0, 0.0, z=-50.0)
+    builder.add(Shape.BOX, (0, 0, 0), (0.1, 0.1, 0.1), GREY)  # never an empty scene
+    return Scene(builder.build(), lamps or no_lamps(), STYLE)
+
+
+def light_of(radiance, geometry):
+    """Divide the paint out."""
+    return (radiance / untile(geometry.look.albedo, geometry.camera)).mean(-1)
+
+
+def test_sky_follows_seed_and_condition():
+    for condition in CONDITIONS:
+        assert draw_sky(condition, 5) == draw_sky(condition, 5)
+        assert draw_sky(condition, 5) != draw_sky(condition, 6)
+    skies = {
+        condition: [draw_sky(condition, seed) for seed in range(30)] for condition in CONDITIONS
+    }
+    assert all(sky.night and sky.head_lamps > 0 and not sky.wetness for sky in skies['night'])
+    assert all(sky.wetness >= 0.5 and sky.extinction > 0 for sky in skies['day-rain'])
+    for sky in skies['day-clear']:
+        assert not sky.night
+        assert sky.wetness == sky.head_lamps == 0
+        assert math.hypot(*sky.to_sun) == pytest.approx(1.0)
+        assert sky.to_sun[2] > 0.2
+    brightest = max(max(sky.horizon) for sky in skies['night'])
+    assert brightest < 0.1 * min(max(sky.horizon) for sky in skies['day-clear'])
+
+
+def test_sun_lights_by_the_cosine_and_shadows_take_it_away(builder, camera_at, noise):
+    builder.place(8.0, 0.0, 0.0)
+    builder.add(Shape.BOX, (0, 0, 1.0), (1.0, 1.0, 1.0), GREY)
+    camera = camera_at(x=2.0, z=3.0, down=0.35)
+    geometry = Geometry(scene(builder), camera, noise)
+    third = math.sqrt(1 / 3)
+    sky = replace(DAY, to_sun=(-third, third, third), zenith=BLACK, horizon=BLACK)
+    light = light_of(geometry.radiance(sky, EGO), geometry)
+    index, normal = (untile(v, camera) for v in (geometry.hits.index, geometry.surface.normal))
+    position = untile(geometry.surface.position, camera)
+    bounce = 0.5 * 0.12 * sky.to_sun[2]  # what the sunlit ground throws back
+    for face in ([-1.0, 0, 0], [0, 0, 1.0]):
+        on_face = (index == 0) & (normal @ torch.tensor(face) > 0.99)
+        assert on_face.sum() > 20
+        np.testing.assert_allclose(light[on_face], third + bounce, rtol=1e-4)
+    # The shadow falls to the right and behind; in it is only what the ground throws back.
+    shadow = (index == -1) & (position[..., 0] > 7.7) & (position[..., 0] < 8.7)
+    right = position[..., 1]
+    np.testing.assert_allclose(light[shadow & (right < -1.1) & (right > -1.6)], bounce, rtol=1e-4)
+    np.testing.assert_allclose(light[shadow & (right > 1.1)], third + bounce, rtol=1e-4)
+
+
+def test_fog_fades_the_far_into_the_horizon_by_koschmieders_law(builder, camera_at, noise):
+    builder.place(30.0, 0.0, 0.0)
+    builder.add(Shape.BOX, (1.0, 0, 0), (1.0, 90.0, 90.0), GREY)
+    geometry = Geometry(scene(builder), camera_at(), noise)
+    clear = geometry.radiance(DAY, EGO)
+    foggy = geometry.radiance(replace(DAY, extinction=0.02), EGO)
+    wall = untile(geometry.hits.index, geometry.camera) == 0
+    through = math.exp(-30.0 * 0.02)
+    expected = clear * through + 0.85 * 0.5 * (1 - through)
+    np.testing.assert_allclose(foggy[wall], expected[wall], rtol=1e-4)
+
+
+def test_only_lamps_light_the_night(builder, camera_at, noise):
+    geometry = Geometry(scene(builder), camera_at(down=0.2), noise)
+    assert geometry.radiance(NIGHT, EGO).max() == 0
+    lamps = Lamps(np.array([[12.0, 0.0, 6.0]]), np.array([[30.0, 20.0, 10.0]]))
+    geometry = Geometry(scene(builder, lamps), camera_at(down=0.2), noise)
+    light = light_of(geometry.radiance(NIGHT, EGO), geometry)
+    position = untile(geometry.surface.position, geometry.camera)
+    ground = untile(geometry.hits.index, geometry.camera) == -1
+    away = (position - torch.tensor([12.0, 0.0, 0.0])).norm(dim=-1)
+    # Lambert, a hood and 1 / (r^2 + 1): cos^2 of the angle below the lamp.
+    square = away**2 + 36.0
+    expected = 20.0 * 36.0 / square / (square + 1.0)
+    np.testing.assert_allclose(light[ground], expected[ground], rtol=1e-3)
+
+
+def test_head_lamps_shine_ahead_of_the_car(builder, camera_at, noise):
+    geometry = Geometry(scene(builder), camera_at(down=0.2), noise)
+    ahead = geometry.radiance(replace(NIGHT, head_lamps=1.0), EGO)
+    stronger = geometry.radiance(replace(NIGHT, head_lamps=2.0), EGO)
+    behind = geometry.radiance(replace(NIGHT, head_lamps=1.0), (0.0, 0.0, math.pi))
+    assert ahead[40:, 40:56].mean() > 0.01
+    np.testing.assert_allclose(stronger, 2 * ahead, rtol=1e-5)
+    assert behind.max() < 1e-6
+    assert torch.allclose(ahead, ahead.flip(1), rtol=0.8, atol=0.05)  # one lamp on either side
+
+
+def test_other_cars_lamps_shine_where_they_point(builder, camera_at, noise):
+    def ground_light(emission, yaw):
+        builder.__init__(np.random.default_rng(0))
+        builder.place(12.0, 0.0, yaw)
+        lens = (0.03, 0.14, 0.07)
+        builder.add(Shape.BOX, (0, 0, 0.7), lens, GREY, material=Material.LIGHT, emission=emission)
+        geometry = Geometry(scene(builder), camera_at(down=0.2), noise)
+        radiance = geometry.radiance(NIGHT, EGO)
+        x = untile(geometry.surface.position, geometry.camera)[..., 0]
+        ground = untile(geometry.hits.index, geometry.camera) == -1
+        return radiance[ground & (x < 11.0)].mean(), radiance[ground & (x > 13.0)].mean()
+
+    white, red = (9.0, 8.6, 7.6), (2.6, 0.12, 0.08)
+    for emission, yaw in ((white, math.pi), (red, 0.0)):  # head lamps ahead, tail lamps behind
+        near, far = ground_light(emission, yaw)
+        assert near > 1e-4
+        assert far < 1e-6
+
+
+def test_windows_and_lamps_shine_by_night_only(builder, camera_at, noise):
+    builder.place(10.0, 0.0, 0.0)
+    glow = (3.0, 2.0, 1.0)
+    builder.add(
+        Shape.BOX, (0, 0, 1.5), (0.1, 1.0, 1.0), GREY, material=Material.LIGHT, emission=glow
+    )
+    geometry = Geometry(scene(builder), camera_at(), noise)
+    lamp = untile(geometry.hits.index, geometry.camera) == 0
+    night = geometry.radiance(NIGHT, EGO)[lamp]
+    np.testing.assert_allclose(night, torch.tensor(glow).expand_as(night), rtol=1e-5)
+    assert geometry.radiance(DAY, EGO)[lamp].max() < 1.0
+
+
+def test_wet_ground_mirrors_what_stands_on_it(builder, camera_at, noise):
+    builder.place(14.0, 0.0, 0.0)
+    builder.add(Shape.BOX, (0, 1.0, 1.5), (0.5, 1.0, 1.5), (0.9, 0.05, 0.05))
+    geometry = Geometry(scene(builder), camera_at(z=1.2, down=0.1), noise)
+    dry = geometry.radiance(DAY, EGO)
+    wet = geometry.radiance(replace(DAY, wetness=1.0), EGO)
+    index = untile(geometry.hits.index, geometry.camera)
+    position = untile(geometry.surface.position, geometry.camera)
+    ground = index == -1
+    strip = ground & (position[..., 0] > 7.0) & (position[..., 0] < 13.0)
+    y_at_box = position[..., 1] / position[..., 0] * 14.0
+    before_box = strip & (y_at_box > 0.3) & (y_at_box < 1.7)
+    beside = strip & (y_at_box < -0.3) & (y_at_box > -1.7)
+
+    def redness(picture, mask):
+        return (picture[mask][:, 0].mean() / picture[mask][:, 2].mean()).item()
+
+    assert redness(dry, before_box) == pytest.approx(redness(dry, beside), rel=0.05)
+    assert redness(wet, before_box) > 1.1 * redness(wet, beside)
+
+
+def test_wet_asphalt_is_darker_where_it_mirrors_little(builder, camera_at, noise):
+    geometry = Geometry(scene(builder), camera_at(z=3.0, down=1.4), noise)
+    dry = geometry.radiance(DAY, EGO)
+    assert geometry.radiance(replace(DAY, wetness=1.0), EGO).mean() < 0.8 * dry.mean()
+
+
+def test_lighting_leaves_depth_alone(builder, camera_at, noise):
+    builder.place(14.0, 0.0, 0.0)
+    builder.add(Shape.ELLIPSOID, (0, 1.0, 1.5), (0.5, 1.0, 1.5), GREY)
+    geometry = Geometry(scene(builder), camera_at(), noise)
+    before = geometry.depth().clone()
+    for condition in CONDITIONS:
+        radiance = geometry.radiance(draw_sky(condition, 1), EGO)
+        assert radiance.isfinite().all()
+        assert radiance.min() >= 0
+        assert torch.equal(geometry.depth(), before)

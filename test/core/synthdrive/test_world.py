@@ -1,0 +1,86 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from ssd_depth_core.synthdrive.primitives import Material
+from ssd_depth_core.synthdrive.world import City, city_style, LANE_WIDTH_M, to_tensor
+import torch
+
+
+def same(a, b):
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in type(a).__slots__)
+
+
+def test_same_seed_same_city_other_seed_other():
+    (a, lamps_a), (b, lamps_b) = (City(3).near(10.0, 0.0) for _ in range(2))
+    assert same(a, b)
+    np.testing.assert_array_equal(lamps_a.position, lamps_b.position)
+    assert city_style(3) != city_style(4)
+    c, _ = City(4).near(10.0, 0.0)
+    assert len(a) != len(c) or not same(a, c)
+
+
+def test_a_block_is_the_same_wherever_one_comes_from():
+    visited, fresh = City(5), City(5)
+    visited.near(-400.0, 300.0)
+    visited.near(0.0, 250.0)
+    assert same(visited.near(20.0, 10.0)[0], fresh.near(20.0, 10.0)[0])
+
+
+def test_near_grows_with_the_radius_and_surrounds_the_place():
+    city = City(5)
+    small, large = (city.near(300.0, -200.0, radius)[0] for radius in (40.0, 170.0))
+    assert 100 < len(small) < len(large)
+    away = small.center[:, :2] - torch.tensor([300.0, -200.0])
+    assert (away.amin(0) < -20).all()
+    assert (away.amax(0) > 20).all()
+
+
+@pytest.mark.parametrize('seed', [0, 1, 2, 3, 4, 6])
+def test_slabs_end_at_the_kerbs_and_buildings_stand_on_them(seed):
+    city = City(seed)
+    style = city.style
+    solids, _ = city.near(0.0, 0.0, 60.0)
+    assert solids.center.isfinite().all()
+    assert (solids.half_size > 0).all()
+    offset = (solids.center[:, 1] + style.pitch[1] / 2) % style.pitch[1] - style.pitch[1] / 2
+    blocks = (solids.material == Material.PAVEMENT).nonzero()[:, 0]
+    # Slabs end at the kerbs of the roads along x and along y.
+    px, py = style.pitch
+    for block in blocks.tolist():
+        x0 = float(solids.center[block, 0] - solids.half_size[block, 0])
+        y0 = float(solids.center[block, 1] - solids.half_size[block, 1])
+        assert (x0 - style.half_road[1]) / px == pytest.approx(
+            round((x0 - style.half_road[1]) / px), abs=1e-4
+        )
+        assert (y0 - style.half_road[0]) / py == pytest.approx(
+            round((y0 - style.half_road[0]) / py), abs=1e-4
+        )
+    walls = (solids.material == Material.FACADE) | (solids.material == Material.BRICK)
+    walls &= solids.half_size[:, :2].amin(1) > 2.0  # buses have windows too
+    assert (offset[walls].abs() > style.half_road[0]).all()
+
+
+def test_lamps_hang_above_the_road():
+    city = City(6)
+    _, lamps = city.near(0.0, 0.0)
+    assert len(lamps.position) > 10
+    assert lamps.position[:, 2].min() > 4.0
+    assert (lamps.intensity > 0).all()
+    position, intensity = to_tensor(lamps, torch.device('cpu'))
+    assert position.dtype == intensity.dtype == torch.float32
+    np.testing.assert_allclose(position, lamps.position, rtol=1e-6)
+
+
+def test_styles_vary_within_their_ranges():
+    styles = [city_style(seed) for seed in range(100)]
+    assert {style.drive_side for style in styles} == {-1, 1}
+    assert {style.lane_marks for style in styles} == {0, 1, 2, 3}
+    for style in styles:
+        assert min(style.half_road) >= LANE_WIDTH_M
+        assert all(p > 2 * max(style.half_road) + 25 for p in style.pitch)
+        assert sum(style.district_odds) == pytest.approx(1.0)
+        assert 0 <= style.crowd <= 0.81
+        colours = (*style.asphalt, *style.paint, *style.pavement)
+        assert 0 < min(colours) <= max(colours) < 1
+    assert dataclasses.replace(styles[0], seed=1) != styles[0]
