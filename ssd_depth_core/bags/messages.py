@@ -1,6 +1,7 @@
 """ROS 2 messages of `rosbags` <-> NumPy, with neither ROS nor cv_bridge installed."""
 
 from collections.abc import Sequence
+import struct
 from typing import Any
 
 import cv2
@@ -19,6 +20,10 @@ TYPESTORE = get_typestore(Stores.ROS2_JAZZY)
 
 _NS_PER_S = 1_000_000_000
 _FLOAT32 = 7  # sensor_msgs/PointField
+
+# CDR begins with 4 bytes of encapsulation, the second of which is 1 for little endian; in a
+# stamped message std_msgs/Header and therefore its stamp (int32 s, uint32 ns) come first.
+_CDR_STAMP = (struct.Struct('>iI'), struct.Struct('<iI'))
 
 # Conversion to RGB and number of channels, by encoding.
 _TO_RGB = {
@@ -61,6 +66,19 @@ def stamp_ns(message: Message) -> int:
     """
     stamp = message.header.stamp
     return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
+
+
+def cdr_stamp_ns(cdr: bytes) -> int:
+    """Read the stamp of a serialized message without deserializing the rest.
+
+    Args:
+        cdr: With its encapsulation; of a message whose first field is `std_msgs/Header`.
+
+    Returns:
+        Since the epoch, nanoseconds.
+    """
+    sec, nanosec = _CDR_STAMP[cdr[1] & 1].unpack_from(cdr, 4)
+    return int(sec) * _NS_PER_S + int(nanosec)
 
 
 def transforms(
@@ -208,7 +226,7 @@ def is_depth(message: Message) -> bool:
     """
     is_raw = message.__msgtype__ == 'sensor_msgs/msg/Image'
     encoding = message.encoding if is_raw else message.format
-    return encoding.startswith(('16UC1', '32FC1', 'mono16'))
+    return bool(encoding.startswith(('16UC1', '32FC1', 'mono16')))
 
 
 def rgb_image(message: Message) -> NDArray[np.uint8]:
@@ -271,7 +289,9 @@ def _decode_raw(message: Message) -> NDArray[np.uint8]:
         )
     conversion, channels = _TO_RGB[message.encoding]
     pixels = _rows(message, message.width * channels).reshape(message.height, -1, channels)
-    return pixels.copy() if conversion is None else cv2.cvtColor(pixels, conversion)
+    if conversion is None:
+        return pixels.copy()
+    return np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
 
 
 def _rows(message: Message, row_bytes: int) -> NDArray[np.uint8]:

@@ -101,15 +101,29 @@ class BagWriter:
             message: As `ssd_depth_core.bags.messages` makes them.
             log_time_ns: When it is played back, nanoseconds since the epoch.
         """
+        cdr = TYPESTORE.serialize_cdr(message, message.__msgtype__)
+        self.write_raw(topic, message.__msgtype__, cdr, log_time_ns)
+
+    def write_raw(
+        self, topic: str, msgtype: str, cdr: bytes | memoryview, log_time_ns: int
+    ) -> None:
+        """Append a message that is serialized already.
+
+        Args:
+            topic: Absolute name.
+            msgtype: Of the topic's every message, e.g. `sensor_msgs/msg/Image`; one that
+                `messages.TYPESTORE` knows.
+            cdr: The message with its encapsulation.
+            log_time_ns: When it is played back, nanoseconds since the epoch.
+        """
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
                 topic,
-                message.__msgtype__,
+                msgtype,
                 typestore=TYPESTORE,
                 offered_qos_profiles=[LATCHED if topic == '/tf_static' else VOLATILE],
             )
-        data = TYPESTORE.serialize_cdr(message, message.__msgtype__)
-        self._writer.write(self._connections[topic], log_time_ns, data)
+        self._writer.write(self._connections[topic], log_time_ns, cdr)
 
     def __exit__(
         self,

@@ -1,3 +1,5 @@
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -127,6 +129,11 @@ def test_depth_image_holds_the_array(depth, encoding):
     np.testing.assert_array_equal(message.data.view(depth.dtype), depth[0])
     assert messages.is_depth(message)
     assert not messages.is_depth(_image('rgb8', RGB))
+
+
+def test_stamp_is_read_from_bytes_of_either_order():
+    assert messages.cdr_stamp_ns(b'\0\1\0\0' + struct.pack('<iI', 3, 4)) == 3_000_000_004
+    assert messages.cdr_stamp_ns(b'\0\0\0\0' + struct.pack('>iI', 3, 4)) == 3_000_000_004
 
 
 def test_transform_names_frames_and_keeps_the_pose():

@@ -218,12 +218,6 @@ def test_missing_bag_is_named(tmp_path):
         predict_bag(tmp_path / 'none.mcap', tmp_path / 'out.mcap', _Predictor())
 
 
-def test_ros_1_bag_is_refused(tmp_path):
-    (tmp_path / 'old.bag').write_text('#ROSBAG V2.0')
-    with pytest.raises(ValueError, match=r'old\.bag is of ROS 1; run `rosbags-convert`'):
-        predict_bag(tmp_path / 'old.bag', tmp_path / 'out.mcap', _Predictor())
-
-
 @pytest.mark.parametrize('keep', [0.0, 0.1, 0.5, 0.99])
 def test_truncated_bag_is_named(tmp_path, drive_bag, keep):
     data = drive_bag.read_bytes()

@@ -35,6 +35,16 @@ def test_bag_reads_back_with_times_and_qos(tmp_path, name, version, compression)
     assert qos == {'/tf_static': [LATCHED], '/cam/camera_info': [VOLATILE]}
 
 
+def test_serialized_messages_are_written_as_they_are(tmp_path):
+    cdr = messages.TYPESTORE.serialize_cdr(INFO, INFO.__msgtype__)
+    with BagWriter(tmp_path / 'drive.mcap') as bag:
+        bag.write_raw('/cam/camera_info', INFO.__msgtype__, cdr, 9)
+        bag.write('/cam/camera_info', INFO, 10)
+    with AnyReader([tmp_path / 'drive.mcap']) as bag:
+        read = [(c.topic, c.msgtype, time, bytes(raw)) for c, time, raw in bag.messages()]
+    assert read == [('/cam/camera_info', INFO.__msgtype__, time, bytes(cdr)) for time in (9, 10)]
+
+
 def test_only_tf_static_is_latched_and_all_are_reliable():
     assert LATCHED.durability == QosDurability.TRANSIENT_LOCAL
     assert VOLATILE.durability == QosDurability.VOLATILE
