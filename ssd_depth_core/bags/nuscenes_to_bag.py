@@ -19,6 +19,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from ssd_depth_core.bags import messages
 from ssd_depth_core.bags.writer import BagVersion, BagWriter
 from ssd_depth_core.checks import check_file
@@ -238,32 +239,32 @@ def _header(record: SensorRecord) -> messages.Message:
 def _add_picture(bag: BagWriter, record: SensorRecord) -> None:
     check_file(record.path, f'picture of {record.channel}', 'download the blobs of this scene')
     jpeg = record.path.read_bytes()
-    _check_picture(jpeg, record)
-    namespace, header, stamp_ns = (
-        f'/{_frame_of(record)}',
-        _header(record),
-        record.timestamp_us * 1000,
-    )
-    bag.write(
-        f'{namespace}/camera_info', messages.camera_info(header, record.K, record.size), stamp_ns
-    )
-    bag.write(
-        f'{namespace}/image_rect_color/compressed',
-        messages.compressed_image(header, 'jpeg', jpeg),
-        stamp_ns,
-    )
+    K, size = _calibration(record)
+    _check_picture(jpeg, record.path, size)
+    header, stamp_ns = _header(record), _stamp_ns(record)
+    camera = f'/{_frame_of(record)}'
+    bag.write(f'{camera}/camera_info', messages.camera_info(header, K, size), stamp_ns)
+    image = messages.compressed_image(header, 'jpeg', jpeg)
+    bag.write(f'{camera}/image_rect_color/compressed', image, stamp_ns)
 
 
-def _check_picture(jpeg: bytes, record: SensorRecord) -> None:
+def _calibration(record: SensorRecord) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Give K and (H, W), which every camera's record has."""
+    assert record.K is not None
+    assert record.size is not None
+    return record.K, record.size
+
+
+def _check_picture(jpeg: bytes, path: Path, size: tuple[int, int]) -> None:
     """Require a whole JPEG of the size that its camera_info will say."""
     try:
         height, width = decode_image(jpeg, 8).shape[:2]  # an eighth, for speed
     except ValueError as error:
-        raise ValueError(f'picture {record.path}: {error}') from None
-    if (height, width) != tuple(math.ceil(side / 8) for side in record.size):
+        raise ValueError(f'picture {path}: {error}') from None
+    if (height, width) != tuple(math.ceil(side / 8) for side in size):
         raise ValueError(
-            f'picture {record.path} has about {8 * width}x{8 * height} pixels, but sample_data '
-            f'says {record.size[1]}x{record.size[0]}, which K is for; use the original pictures'
+            f'picture {path} has about {8 * width}x{8 * height} pixels, but sample_data '
+            f'says {size[1]}x{size[0]}, which K is for; use the original pictures'
         )
 
 
@@ -277,29 +278,18 @@ def _add_exact_depth(bag: BagWriter, record: SensorRecord, root: Path, stride: i
     path = root / 'exact_depth' / record.channel / f'{record.path.stem}.png'
     check_file(path, f'exact depth of {record.channel}', 'only rendered data sets have it')
     coded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if coded is None or coded.dtype != np.uint16 or coded.shape != record.size:
+    K, size = _calibration(record)
+    if coded is None or coded.dtype != np.uint16 or coded.shape != size:
         got = 'unreadable' if coded is None else f'{coded.dtype} {coded.shape}'
-        raise ValueError(f'exact depth {path} must be uint16 {record.size}, got {got}')
+        raise ValueError(f'exact depth {path} must be uint16 {size}, got {got}')
     strided = np.ascontiguousarray(coded[::stride, ::stride])
-    K = record.K.copy()
-    K[:2] /= stride
-    namespace, header, stamp_ns = (
-        f'/{_frame_of(record)}',
-        _header(record),
-        record.timestamp_us * 1000,
-    )
-    bag.write(
-        f'{namespace}/exact_depth/camera_info',
-        messages.camera_info(header, K, strided.shape),
-        stamp_ns,
-    )
-    bag.write(
-        f'{namespace}/exact_depth/image/compressed',
-        messages.compressed_image(
-            header, EXACT_DEPTH_FORMAT, cv2.imencode('.png', strided)[1].tobytes()
-        ),
-        stamp_ns,
-    )
+    png = cv2.imencode('.png', strided)[1].tobytes()
+    header, stamp_ns = _header(record), _stamp_ns(record)
+    topics = f'/{_frame_of(record)}/exact_depth'
+    info = messages.camera_info(header, K / [[stride], [stride], [1]], strided.shape)
+    bag.write(f'{topics}/camera_info', info, stamp_ns)
+    image = messages.compressed_image(header, EXACT_DEPTH_FORMAT, png)
+    bag.write(f'{topics}/image/compressed', image, stamp_ns)
 
 
 def _add_sweep(bag: BagWriter, record: SensorRecord) -> None:

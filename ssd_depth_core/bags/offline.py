@@ -72,6 +72,7 @@ def predict_bag(
             except ValueError as error:
                 raise ValueError(f'{pictures.topic} at {stamp_ns} ns: {error}') from None
             prediction = predictor.predict(image, K)
+            assert prediction.K is not None, 'one was given'
             header = messages.header(stamp_ns, message.header.frame_id)
             depth = prediction.depth if encoding == '32FC1' else millimetres(prediction.depth)
             info = messages.camera_info(header, prediction.K, depth.shape)
