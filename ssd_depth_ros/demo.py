@@ -77,9 +77,8 @@ def run_demo(bag: Path, out: Path, model: Path | None = None, rate: float = 1.0)
 
 def _backend(recording: Path) -> str:
     """Read from the node's diagnostics what it ran the network on."""
-    for _, message in read_messages(recording, DIAGNOSTICS):
-        return str(message.status[0].hardware_id)
-    return 'unknown'
+    _, message = next(read_messages(recording, DIAGNOSTICS))  # the session began with one
+    return str(message.status[0].hardware_id)
 
 
 def _instants(

@@ -18,11 +18,12 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from ssd_depth_ros.bag_file import open_bag, stamp_ns_of
+from ssd_depth_core.bags.messages import cdr_stamp_ns
+from ssd_depth_core.bags.reader import BagReader
 from ssd_depth_ros.node_process import NodeProcess
 from ssd_depth_ros.progress import Progress
 from ssd_depth_ros.recorder import Recorder
-from ssd_depth_ros.replay import BagPlayer, DISCOVERY_POLL_S, ReplayOptions
+from ssd_depth_ros.replay import BagPlayer, CLOCK_TOPIC, DISCOVERY_POLL_S, ReplayOptions
 
 NODE = 'depth_node'
 IMAGE = '/cam_front/image_rect_color/compressed'
@@ -39,11 +40,12 @@ RECORDED = {
     f'/{NODE}/stats': 'diagnostic_msgs/msg/DiagnosticArray',
     DIAGNOSTICS: 'diagnostic_msgs/msg/DiagnosticArray',
 }
+"""Topic to type; diagnostics last, see `_wait_for_connections`."""
+AWAITED = (DEPTH, DEPTH_INFO, POINTS)
+"""Those that a frame brings, whatever the model."""
 # A slow disk and a busy machine included; the model loads in a second or two.
 START_S = 60.0
-# Between our side's discovery and the node's.
-SETTLE_S = 0.5
-# The last frame's depth takes a frame's time, but diagnostics come at 1 Hz only.
+# The last frame's depth takes a frame's time, on a busy machine several.
 DRAIN_S = 3.0
 
 
@@ -96,7 +98,7 @@ def run_session(
     }
     sent_ns: dict[int, int] = {}
     with (
-        open_bag(bag) as reader,
+        BagReader(bag) as reader,
         _spun_node(domain_id) as node,
         Recorder(node, RECORDED, recording) as recorder,
         NodeProcess(NODE, _ros_args(model), env, log) as process,
@@ -104,24 +106,22 @@ def run_session(
         player = BagPlayer(node, reader, options)
         progress.say(f'starting {NODE}')
         process.wait_until_active(node, START_S)
-        _wait_for_connections(player, node, process)
-        start_ns, duration_ns = reader.start_time, reader.duration
+        _wait_for_connections(player, recorder, process)
+        num_images = sum(c.msgcount for c in reader.connections if c.topic == IMAGE)
 
         def on_publish(topic: str, cdr: bytes) -> None:
             if topic == IMAGE:
                 process.check_alive()
-                stamp_ns = stamp_ns_of(cdr)
                 progress.update(
-                    f'{(stamp_ns - start_ns) / duration_ns:4.0%} played: {len(sent_ns)} images '
-                    f'sent, {recorder.count(DEPTH)} depth images back'
+                    f'{len(sent_ns)} of {num_images} images sent, '
+                    f'{recorder.count(DEPTH)} depth images back'
                 )
-                sent_ns[stamp_ns] = time.monotonic_ns()
+                sent_ns[cdr_stamp_ns(cdr)] = time.monotonic_ns()
 
         player.play(on_publish)
         last_ns = max(sent_ns)
         # The cloud of a frame is published after its depth.
         recorder.wait_for(DEPTH, last_ns, DRAIN_S) and recorder.wait_for(POINTS, last_ns, DRAIN_S)
-        recorder.wait_for(DIAGNOSTICS, None, DRAIN_S)
         progress.say(str(player.summary()))
         process.check_alive()
         if not recorder.count(DEPTH):
@@ -183,16 +183,23 @@ def _ros_args(model: Path | None) -> list[str]:
     ]
 
 
-def _wait_for_connections(player: BagPlayer, node: Node, process: NodeProcess) -> None:
-    """Wait until images would arrive at the node and depth here, so that no frame is lost."""
+def _wait_for_connections(player: BagPlayer, recorder: Recorder, process: NodeProcess) -> None:
+    """Wait until images would arrive at the node and depth here, so that no frame is lost.
+
+    Each side finds the other on its own, and a best-effort image is lost until the node has found
+    us, which our counts do not tell. Diagnostics with the time of our clock do: DDS announces
+    endpoints in the order in which they were made, `/clock` is made after the images' publishers,
+    and the subscription to diagnostics after those to depth.
+    """
     deadline = time.monotonic() + START_S
-    while player.missing_subscribers() or not node.count_publishers(DEPTH):
+    while (
+        missing := player.missing_subscribers() + recorder.missing_publishers(AWAITED)
+    ) or player.start_ns not in recorder.arrivals(DIAGNOSTICS):
         process.check_alive()
         if time.monotonic() > deadline:
             raise TimeoutError(
-                f'{NODE} does not subscribe to {", ".join(player.missing_subscribers())} '
-                f'or does not advertise {DEPTH} after {START_S:g} s'
+                f'{NODE} and this process have not found each other in {START_S:g} s: '
+                f'nobody at the other end of {", ".join(missing) or CLOCK_TOPIC}'
             )
+        player.publish_clock(player.start_ns)
         time.sleep(DISCOVERY_POLL_S)
-    # Each side finds the other on its own; only ours can be seen from here.
-    time.sleep(SETTLE_S)

@@ -1,20 +1,19 @@
 """Record what a node publishes: its bytes into an MCAP file, its arrival times in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import TemporaryDirectory
 from threading import Condition
 import time
 from types import TracebackType
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from ssd_depth_core.bags.messages import TYPESTORE
-from ssd_depth_ros.bag_file import stamp_ns_of
+from ssd_depth_core.bags.messages import cdr_stamp_ns
+from ssd_depth_core.bags.writer import BagWriter
 from ssd_depth_ros.bag_publishers import message_class
 
 # Best effort loses most of what is larger than 0.5 MB on default Fast DDS; the depth of the queue
@@ -35,19 +34,20 @@ class Recorder:
         Args:
             node: Owns the subscriptions; spun by another thread.
             topics: Topic to message type, e.g. `sensor_msgs/msg/Image`; stamped types only.
-            path: The `.mcap` file to write when the context is left; replaced where it exists.
+            path: The `.mcap` file, there once the context is left and if anything came; one of an
+                earlier run is deleted.
         """
         self._topics = topics
         self._path = path
         self._arrivals: dict[str, dict[int, int]] = {topic: {} for topic in topics}
         self._arrived = Condition()
         self._queue: SimpleQueue[tuple[str, int, bytes] | None] = SimpleQueue()
-        self._subscriptions = [
-            node.create_subscription(
+        self._subscriptions = {
+            topic: node.create_subscription(
                 message_class(msgtype), topic, partial(self._take, topic), QOS, raw=True
             )
             for topic, msgtype in topics.items()
-        ]
+        }
         self._pool = ThreadPoolExecutor(1)
         self._written: Future[None] | None = None
 
@@ -56,7 +56,11 @@ class Recorder:
 
         Returns:
             This recorder.
+
+        Raises:
+            OSError: If the file of an earlier run cannot be deleted.
         """
+        self._path.unlink(missing_ok=True)
         self._written = self._pool.submit(self._write)
         return self
 
@@ -81,6 +85,17 @@ class Recorder:
         self._written.result()
         self._pool.shutdown()
 
+    def missing_publishers(self, topics: Iterable[str]) -> list[str]:
+        """Tell which topics nobody publishes to this recorder yet.
+
+        Args:
+            topics: Some of those recorded.
+
+        Returns:
+            Their names.
+        """
+        return [topic for topic in topics if not self._subscriptions[topic].get_publisher_count()]
+
     def arrivals(self, topic: str) -> dict[int, int]:
         """Tell what has come in on a topic.
 
@@ -104,12 +119,12 @@ class Recorder:
         """
         return len(self._arrivals[topic])
 
-    def wait_for(self, topic: str, stamp_ns: int | None, timeout_s: float) -> bool:
+    def wait_for(self, topic: str, stamp_ns: int, timeout_s: float) -> bool:
         """Wait for one message.
 
         Args:
             topic: One of those recorded.
-            stamp_ns: Its header stamp [ns]; None for any.
+            stamp_ns: Its header stamp [ns].
             timeout_s: How long to wait.
 
         Returns:
@@ -117,13 +132,11 @@ class Recorder:
         """
         seen = self._arrivals[topic]
         with self._arrived:
-            return self._arrived.wait_for(
-                lambda: bool(seen) if stamp_ns is None else stamp_ns in seen, timeout_s
-            )
+            return self._arrived.wait_for(lambda: stamp_ns in seen, timeout_s)
 
     def _take(self, topic: str, cdr: bytes) -> None:
         now_ns = time.monotonic_ns()
-        stamp_ns = stamp_ns_of(cdr)
+        stamp_ns = cdr_stamp_ns(cdr)
         if stamp_ns == 0:
             return
         with self._arrived:
@@ -133,17 +146,9 @@ class Recorder:
 
     def _write(self) -> None:
         """Empty the queue into the file, on a thread of its own: compression takes its time."""
-        # rosbags writes a folder around the file; one file alone is what users pass around, and
-        # MCAP holds all that the folder's metadata.yaml says.
-        with TemporaryDirectory(dir=self._path.parent) as folder:
-            writer = Writer(Path(folder) / 'bag', version=9, storage_plugin=StoragePlugin.MCAP)
-            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-            with writer:
-                connections = {
-                    topic: writer.add_connection(topic, msgtype, typestore=TYPESTORE)
-                    for topic, msgtype in self._topics.items()
-                }
-                while (item := self._queue.get()) is not None:
-                    topic, stamp_ns, cdr = item
-                    writer.write(connections[topic], stamp_ns, cdr)
-            (Path(folder) / 'bag' / 'bag.mcap').replace(self._path)
+        messages = iter(self._queue.get, None)
+        if (first := next(messages, None)) is None:
+            return
+        with BagWriter(self._path) as bag:
+            for topic, stamp_ns, cdr in chain([first], messages):
+                bag.write_raw(topic, self._topics[topic], cdr, stamp_ns)

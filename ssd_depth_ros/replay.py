@@ -23,9 +23,8 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
-from ssd_depth_ros.bag_file import open_bag, read_raw
+from ssd_depth_core.bags.reader import BagReader
 from ssd_depth_ros.bag_publishers import message_class, recorded_qos
 
 CLOCK_TOPIC = '/clock'
@@ -98,10 +97,11 @@ class ReplaySummary:
 class BagPlayer:
     """Play an open bag through a node's publishers.
 
-    Publishers exist from construction on, so that discovery can run before `play`.
+    Publishers exist from construction on, so that discovery can run before `play`. `start_ns` is
+    the log time at which it begins.
     """
 
-    def __init__(self, node: Node, bag: Reader, options: ReplayOptions) -> None:
+    def __init__(self, node: Node, bag: BagReader, options: ReplayOptions) -> None:
         """Make the publishers.
 
         Args:
@@ -126,13 +126,14 @@ class BagPlayer:
             )
             for topic, connection in {c.topic: c for c in self._connections}.items()
         }
+        # The last one, so that who hears it has found the others too.
         self._clock = node.create_publisher(Clock, CLOCK_TOPIC, 1) if options.clock_hz else None
         self._awaited = self._find_awaited()
-        self._start_ns = bag.start_time + round(options.start_offset_s * SECOND_NS)
-        if self._start_ns >= bag.end_time:
+        self.start_ns = bag.start_ns + round(options.start_offset_s * SECOND_NS)
+        if self.start_ns >= bag.stop_ns:
             raise ValueError(
                 f'--start-offset {options.start_offset_s:g} s is at or after the end of '
-                f'{bag.path}, which is {bag.duration / 1e9:.2f} s long'
+                f'{bag.path}, which is {(bag.stop_ns - bag.start_ns) / 1e9:.2f} s long'
             )
         self._late_ns: list[int] = []
         self._bag_ns = self._wall_ns = 0
@@ -164,13 +165,13 @@ class BagPlayer:
         began_ns = origin_ns = time.monotonic_ns()
         self._publish_latched()
         while not self._stop.is_set():
-            previous_ns = self._start_ns
+            previous_ns = self.start_ns
             for bag_ns, topic, cdr in self._timeline():
-                due_ns = origin_ns + round((bag_ns - self._start_ns) / self._options.rate)
+                due_ns = origin_ns + round((bag_ns - self.start_ns) / self._options.rate)
                 if self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND_NS):
                     return
                 if topic is None:
-                    self._publish_clock(bag_ns)
+                    self.publish_clock(bag_ns)
                     continue
                 if on_publish:
                     on_publish(topic, cdr)
@@ -186,42 +187,13 @@ class BagPlayer:
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(ACKNOWLEDGE)
 
-    def _find_awaited(self) -> dict[str, Publisher]:
-        remaps, names = self._options.remaps, self._options.wait_for_subscribers
-        by_name = {remaps.get(topic, topic): p for topic, p in self._publishers.items()}
-        if self._clock:
-            by_name[CLOCK_TOPIC] = self._clock
-        if unknown := sorted(set(names) - set(by_name)):
-            raise ValueError(
-                f'--wait-for-subscribers: {", ".join(unknown)} is not played; '
-                f'published are {", ".join(sorted(by_name))}'
-            )
-        return {name: by_name[name] for name in names}
+    def publish_clock(self, bag_ns: int) -> None:
+        """Tell the time; `play` does so itself, but nodes may want it before.
 
-    def _timeline(self) -> Iterator[tuple[int, str | None, bytes]]:
-        """Merge messages (time, topic, bytes) with clock ticks (time, None, nothing)."""
-        tick_ns = self._start_ns
-        for topic, bag_ns, cdr in read_raw(self._bag, self._connections, self._start_ns):
-            while self._clock and tick_ns <= bag_ns:
-                yield tick_ns, None, b''
-                tick_ns += round(SECOND_NS * self._options.rate / self._options.clock_hz)
-            yield bag_ns, topic, cdr
-
-    def _publish_latched(self) -> None:
-        """Give late starters what a latched topic said before the offset."""
-        if not self._options.start_offset_s:
-            return
-        latched = [
-            c
-            for c in self._connections
-            if recorded_qos(c).durability is DurabilityPolicy.TRANSIENT_LOCAL
-        ]
-        if latched:
-            for topic, _, cdr in read_raw(self._bag, latched, stop_ns=self._start_ns):
-                self._publishers[topic].publish(cdr)
-
-    def _publish_clock(self, bag_ns: int) -> None:
-        assert self._clock is not None
+        Args:
+            bag_ns: Nanoseconds since the epoch.
+        """
+        assert self._clock is not None, 'clock_hz is 0'
         sec, nanosec = divmod(bag_ns, SECOND_NS)
         self._clock.publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
 
@@ -240,9 +212,43 @@ class BagPlayer:
             late_ms_max=float(late_ms.max()),
         )
 
+    def _find_awaited(self) -> dict[str, Publisher]:
+        remaps, names = self._options.remaps, self._options.wait_for_subscribers
+        by_name = {remaps.get(topic, topic): p for topic, p in self._publishers.items()}
+        if self._clock:
+            by_name[CLOCK_TOPIC] = self._clock
+        if unknown := sorted(set(names) - set(by_name)):
+            raise ValueError(
+                f'--wait-for-subscribers: {", ".join(unknown)} is not played; '
+                f'published are {", ".join(sorted(by_name))}'
+            )
+        return {name: by_name[name] for name in names}
+
+    def _timeline(self) -> Iterator[tuple[int, str | None, bytes]]:
+        """Merge messages (time, topic, bytes) with clock ticks (time, None, nothing)."""
+        tick_ns = self.start_ns
+        for topic, bag_ns, cdr in self._bag.raw_messages(self._connections, self.start_ns):
+            while self._clock and tick_ns <= bag_ns:
+                yield tick_ns, None, b''
+                tick_ns += round(SECOND_NS * self._options.rate / self._options.clock_hz)
+            yield bag_ns, topic, cdr
+
+    def _publish_latched(self) -> None:
+        """Give late starters what a latched topic said before the offset."""
+        if not self._options.start_offset_s:
+            return
+        latched = [
+            c
+            for c in self._connections
+            if recorded_qos(c).durability is DurabilityPolicy.TRANSIENT_LOCAL
+        ]
+        if latched:
+            for topic, _, cdr in self._bag.raw_messages(latched, stop_ns=self.start_ns):
+                self._publishers[topic].publish(cdr)
+
 
 def _choose(
-    bag: Reader, options: ReplayOptions, warn: Callable[[str], object]
+    bag: BagReader, options: ReplayOptions, warn: Callable[[str], object]
 ) -> list[Connection]:
     """Pick the connections to play; a type that is not installed is an error only if asked for."""
     known = {connection.topic for connection in bag.connections}
@@ -287,7 +293,7 @@ def main(argv: list[str] | None = None) -> int:
     node = rclpy.create_node('depth_replay')
     try:
         options = _options(parsed)
-        with open_bag(parsed.bag) as bag:
+        with BagReader(parsed.bag) as bag:
             player = BagPlayer(node, bag, options)
             try:
                 _wait_aloud(player)

@@ -42,12 +42,18 @@ def jpeg() -> bytes:
     return cv2.imencode('.jpg', red, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
 
 
-def write_drive(path: Path, *, picture: bytes | None = None, with_truth: bool = True) -> Path:
+def write_drive(
+    path: Path,
+    *,
+    picture: bytes | None = None,
+    with_truth: bool = True,
+    num_frames: int = NUM_FRAMES,
+) -> Path:
     """Everything stands at EXACT_M; the network will say PUBLISHED_M."""
     coded = encode_exact_depth(np.full(TRUTH_SIZE, EXACT_M, np.float32))
     png = cv2.imencode('.png', coded)[1].tobytes()
     with BagWriter(path) as bag:
-        for index in range(NUM_FRAMES):
+        for index in range(num_frames):
             stamp = START + index * PERIOD
             header = bag_messages.header(stamp, 'cam_front')
             image = bag_messages.compressed_image(header, 'jpeg', picture or jpeg())
@@ -101,6 +107,15 @@ def test_demo_leaves_report_pictures_and_depth_bag(tmp_path: Path, model: Path) 
         assert cv2.imread(str(out / name)).std() > 5.0
 
 
+def test_drive_of_one_frame_is_enough(tmp_path: Path, model: Path) -> None:
+    bag, out = write_drive(tmp_path / 'drive.mcap', num_frames=1), tmp_path / 'out'
+    done = run('--bag', bag, '--out', out, '--model', model)
+    assert done.returncode == 0, done.stderr
+    assert '0 of 1 images sent' in done.stdout
+    report = json.loads((out / 'report.json').read_text())
+    assert (report['frames_in'], report['frames_out'], report['rate_hz']) == (1, 1, 0.0)
+
+
 def test_demo_says_when_the_node_cannot_load_its_model(
     tmp_path: Path, messages: SimpleNamespace
 ) -> None:
@@ -112,6 +127,7 @@ def test_demo_says_when_the_node_cannot_load_its_model(
     assert done.returncode == 1
     assert 'depth_node could not be configured' in done.stderr
     assert 'confidence' in done.stderr
+    assert not (tmp_path / 'out' / 'depth.mcap').exists()
 
 
 def test_demo_says_when_no_depth_comes(tmp_path: Path, model: Path) -> None:

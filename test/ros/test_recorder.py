@@ -76,7 +76,7 @@ def test_recording_survives_an_error_of_its_user(node: Node, tmp_path: Path) -> 
     def record_until_interrupted() -> None:
         with Recorder(node, {'/image': 'sensor_msgs/msg/Image'}, path) as recorder:
             publisher.publish(image(1, 10))
-            assert recorder.wait_for('/image', None, TIMEOUT_S)
+            assert recorder.wait_for('/image', SECOND + 7, TIMEOUT_S)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -84,7 +84,35 @@ def test_recording_survives_an_error_of_its_user(node: Node, tmp_path: Path) -> 
     assert len(list(read_messages(path, '/image'))) == 1
 
 
-def test_file_that_cannot_be_written_is_an_error(node: Node, tmp_path: Path) -> None:
-    recorder = Recorder(node, {'/image': 'sensor_msgs/msg/Image'}, tmp_path / 'none' / 'a.mcap')
-    with pytest.raises(FileNotFoundError), recorder:
+def test_where_nothing_came_there_is_no_file(node: Node, tmp_path: Path) -> None:
+    path = tmp_path / 'depth.mcap'
+    path.write_text('of an earlier run')
+    with Recorder(node, {'/image': 'sensor_msgs/msg/Image'}, path):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_publishers_are_missed_until_they_are_matched(node: Node, tmp_path: Path) -> None:
+    topics = {name: 'sensor_msgs/msg/Image' for name in ('/image', '/other')}
+    recorder = Recorder(node, topics, tmp_path / 'depth.mcap')
+    assert recorder.missing_publishers(topics) == ['/image', '/other']
+    publisher = node.create_publisher(Image, '/image', QOS)
+    with recorder:
+        publisher.publish(image(1, 10))
+        assert recorder.wait_for('/image', SECOND + 7, TIMEOUT_S)
+    assert recorder.missing_publishers(topics) == ['/other']
+
+
+def test_file_that_cannot_be_written_is_an_error(node: Node, tmp_path: Path) -> None:
+    path = tmp_path / 'depth.mcap'
+    publisher = node.create_publisher(Image, '/image', QOS)
+
+    def record() -> None:
+        with Recorder(node, {'/image': 'sensor_msgs/msg/Image'}, path) as recorder:
+            path.write_text('of another program')
+            publisher.publish(image(1, 10))
+            assert recorder.wait_for('/image', SECOND + 7, TIMEOUT_S)
+
+    with pytest.raises(FileExistsError, match='depth.mcap exists already'):
+        record()
+    assert path.read_text() == 'of another program'

@@ -33,7 +33,8 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosgraph_msgs.msg import Clock
-from ssd_depth_ros.bag_file import open_bag, stamp_ns_of
+from ssd_depth_core.bags.messages import cdr_stamp_ns
+from ssd_depth_core.bags.reader import BagReader
 from ssd_depth_ros.bag_publishers import DEFAULT_DEPTH, recorded_qos
 from ssd_depth_ros.replay import BagPlayer, main, ReplayOptions
 from std_msgs.msg import Header, String
@@ -162,7 +163,7 @@ def test_messages_arrive_as_recorded_and_in_order(
     options = ReplayOptions(
         remaps={'/tick': '/renamed'}, wait_for_subscribers=('/renamed',), rate=10.0
     )
-    with open_bag(bag_path) as bag:
+    with BagReader(bag_path) as bag:
         player = BagPlayer(make_node('player'), bag, options)
         player.wait_for_subscribers()
         player.play()
@@ -178,7 +179,7 @@ def test_rate_scales_the_schedule_and_lateness_does_not_add_up(
     make_node: Callable[[str], Node], tmp_path: Path
 ) -> None:
     rows = [('/tick', 'std_msgs/msg/Header', [RELIABLE], i, header(i)) for i in range(21)]
-    with open_bag(write_bag(tmp_path / 'bag', rows)) as bag:
+    with BagReader(write_bag(tmp_path / 'bag', rows)) as bag:
         player = BagPlayer(make_node('player'), bag, ReplayOptions(rate=2.0))
         held_up = iter([True])  # only the first message
         player.play(lambda *_: time.sleep(0.2) if next(held_up, False) else None)
@@ -194,7 +195,7 @@ def test_clock_runs_from_start_to_end(make_node: Callable[[str], Node], tmp_path
     bag_path = write_bag(tmp_path / 'bag', HEADERS)
     clock = Listener(make_node('listener'), Clock, '/clock', QoSPresetProfiles.SENSOR_DATA.value)
     options = ReplayOptions(clock_hz=100.0, wait_for_subscribers=('/clock',))
-    with open_bag(bag_path) as bag:
+    with BagReader(bag_path) as bag:
         player = BagPlayer(make_node('player'), bag, options)
         player.wait_for_subscribers()
         player.play()
@@ -207,11 +208,11 @@ def test_clock_runs_from_start_to_end(make_node: Callable[[str], Node], tmp_path
 def test_loop_starts_again_until_stopped(make_node: Callable[[str], Node], tmp_path: Path) -> None:
     bag_path = write_bag(tmp_path / 'bag', HEADERS)
     sent: list[int] = []
-    with open_bag(bag_path) as bag:
+    with BagReader(bag_path) as bag:
         player = BagPlayer(make_node('player'), bag, ReplayOptions(loop=True, rate=50.0))
 
         def count(_: str, cdr: bytes) -> None:
-            sent.append((stamp_ns_of(cdr) - START) // STEP)
+            sent.append((cdr_stamp_ns(cdr) - START) // STEP)
             if len(sent) == 12:
                 player.stop()
 
@@ -229,7 +230,7 @@ def test_latched_topic_reaches_a_late_subscriber_despite_the_offset(
         durability=DurabilityPolicy.TRANSIENT_LOCAL,
         reliability=ReliabilityPolicy.RELIABLE,
     )
-    with open_bag(bag_path) as bag:
+    with BagReader(bag_path) as bag:
         player = BagPlayer(make_node('player'), bag, options)
         player.play()
         static = Listener(make_node('late'), String, '/static', latched)
@@ -240,7 +241,7 @@ def test_latched_topic_reaches_a_late_subscriber_despite_the_offset(
 def test_type_that_is_not_installed_is_skipped_with_a_warning_unless_asked_for(
     make_node: Callable[[str], Node], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with open_bag(write_bag(tmp_path / 'bag', [GHOST, *HEADERS])) as bag:
+    with BagReader(write_bag(tmp_path / 'bag', [GHOST, *HEADERS])) as bag:
         player = BagPlayer(make_node('player'), bag, ReplayOptions(rate=50.0))
         player.play()
         assert player.summary().messages == 5
@@ -267,7 +268,7 @@ def test_qos_is_the_recorded_one(
     depth: int,
 ) -> None:
     row = ('/text', 'std_msgs/msg/String', offers, 0, text('a'))
-    with open_bag(write_bag(tmp_path / 'bag', [row])) as bag:
+    with BagReader(write_bag(tmp_path / 'bag', [row])) as bag:
         profile = recorded_qos(bag.connections[0])
     assert (profile.reliability, profile.durability, profile.depth) == (
         reliability,
@@ -278,7 +279,7 @@ def test_qos_is_the_recorded_one(
 
 def test_static_transforms_without_recorded_qos_are_latched(tmp_path: Path) -> None:
     row = ('/tf_static', 'std_msgs/msg/String', [], 0, text('a'))
-    with open_bag(write_bag(tmp_path / 'bag', [row])) as bag:
+    with BagReader(write_bag(tmp_path / 'bag', [row])) as bag:
         assert recorded_qos(bag.connections[0]).durability is DurabilityPolicy.TRANSIENT_LOCAL
 
 
@@ -298,7 +299,7 @@ def test_options_that_do_not_fit_the_bag_are_errors(
     make_node: Callable[[str], Node], tmp_path: Path, options: ReplayOptions, message: str
 ) -> None:
     with (
-        open_bag(write_bag(tmp_path / 'bag', HEADERS)) as bag,
+        BagReader(write_bag(tmp_path / 'bag', HEADERS)) as bag,
         pytest.raises(ValueError, match=message),
     ):
         BagPlayer(make_node('player'), bag, options)
@@ -321,8 +322,8 @@ def test_command_says_what_is_wrong_with_the_bag(
         pass
     for name, message in (
         ('missing', 'bag not found at'),
-        ('garbage.mcap', 'cannot be read as a ROS 2 bag'),
-        ('folder', 'cannot be read as a ROS 2 bag'),
+        ('garbage.mcap', 'cannot be read'),
+        ('folder', 'cannot be read'),
         ('empty', 'holds no message'),
     ):
         assert main([str(tmp_path / name)]) == 1
