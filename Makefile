@@ -21,7 +21,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
 demo: .venv/installed  ## replay a night drive through the real node; see demo_out/
-	.venv/bin/depth_demo --bag demo/night_drive --out demo_out
+	.venv/bin/depth_demo --bag demo/night_drive.mcap --out demo_out
 
 test: lint  ## check the style and run the tests
 	.venv-test/bin/python -m pytest -m 'not slow'

@@ -22,7 +22,7 @@ from ssd_depth_ros.report import make_report, Report, write_report
 
 TRUTH = '/cam_front/exact_depth/image/compressed'
 TRUTH_INFO = '/cam_front/exact_depth/camera_info'
-DEFAULT_BAG = Path('demo/night_drive')
+DEFAULT_BAG = Path('demo/night_drive.mcap')
 NUM_INSTANTS = 6
 
 
@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog='depth_demo',
         description='Replay a drive to depth_node; compare its depth with the exact one.',
-        epilog='Example: depth_demo --bag demo/night_drive --out demo_out',
+        epilog='Example: depth_demo --bag demo/night_drive.mcap --out demo_out',
     )
     parser.add_argument('--bag', type=Path, default=DEFAULT_BAG, help='bag folder or .mcap file')
     parser.add_argument('--out', type=Path, default=Path('demo_out'), help='folder for results')

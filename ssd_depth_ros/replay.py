@@ -320,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='depth_replay',
         description='Play a ROS 2 bag (MCAP or SQLite) with /clock, without rosbag2.',
-        epilog='Example: depth_replay demo/night_drive --rate 0.5 '
+        epilog='Example: depth_replay demo/night_drive.mcap --rate 0.5 '
         '--remap /cam_front/camera_info:=/camera_info',
     )
     default = ReplayOptions()

@@ -50,6 +50,12 @@ def test_make_targets_exist() -> None:
     assert all(re.search(rf'^{target}:', makefile, re.MULTILINE) for target in wanted)
 
 
+def test_demo_plays_the_drive_that_is_there() -> None:
+    (bag,) = re.findall(r'depth_demo --bag (\S+)', (ROOT / 'Makefile').read_text())
+    assert f"DEFAULT_BAG = Path('{bag}')" in MODULES['demo']
+    assert (ROOT / bag).is_file()
+
+
 def test_console_commands_and_their_options_exist() -> None:
     entry_points = dict(re.findall(r"'(depth_\w+) = ([\w.]+):main'", SETUP))
     used = {words[0]: set() for words in commands() if words[0].startswith('depth_')}
