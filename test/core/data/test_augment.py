@@ -13,7 +13,18 @@ from ssd_depth_core.data.augment import (  # noqa: E402
 
 K = np.array(((70.0, 0.0, 47.0), (0.0, 65.0, 30.0), (0.0, 0.0, 1.0)))
 SIZE = (64, 96)
-STEPS = ('tone', 'colour', 'grey', 'blur', 'resample', 'vignette', 'noise', 'jpeg', 'occlude')
+STEPS = (
+    'tone',
+    'curve',
+    'colour',
+    'grey',
+    'blur',
+    'resample',
+    'vignette',
+    'noise',
+    'jpeg',
+    'occlude',
+)
 
 
 def only(name):

@@ -79,7 +79,8 @@ def test_the_seed_alone_decides_the_sample(rendered_set):
 
 
 def test_conditions_are_drawn_by_weight(rendered_set):
-    steps = ('tone', 'colour', 'grey', 'blur', 'resample', 'vignette', 'noise', 'jpeg', 'occlude')
+    steps = ('texture', 'tone', 'curve', 'colour', 'grey', 'blur', 'resample')
+    steps += ('vignette', 'noise', 'jpeg', 'occlude')
     plain = AugmentConfig(**dict.fromkeys(steps, 0.0))
     dataset = training(
         rendered_set, augment=plain, condition_weights={'day-clear': 3.0, 'night': 1.0}
