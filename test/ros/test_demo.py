@@ -18,6 +18,7 @@ from ssd_depth_core.bags import messages as bag_messages
 from ssd_depth_core.bags.writer import BagWriter
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.preprocess import resize_intrinsics
+from ssd_depth_ros import demo_session
 from ssd_depth_ros.bag_depth import read_depth
 from ssd_depth_ros.demo import main, TRUTH, TRUTH_INFO
 from ssd_depth_ros.demo_session import CAMERA_INFO, DEPTH, DEPTH_INFO, IMAGE, RECORDED
@@ -114,6 +115,24 @@ def test_drive_of_one_frame_is_enough(tmp_path: Path, model: Path) -> None:
     assert '0 of 1 images sent' in done.stdout
     report = json.loads((out / 'report.json').read_text())
     assert (report['frames_in'], report['frames_out'], report['rate_hz']) == (1, 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ('unmatched', 'heard', 'named'), [([IMAGE], {7: 1}, IMAGE), ([], {6: 1}, '/clock')]
+)
+def test_session_says_who_has_not_been_found(
+    unmatched: list[str], heard: dict[int, int], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_session, 'START_S', 0.05)
+    clock: list[int] = []
+    player = SimpleNamespace(
+        start_ns=7, missing_subscribers=lambda: unmatched, publish_clock=clock.append
+    )
+    recorder = SimpleNamespace(missing_publishers=lambda _: [], arrivals=lambda _: heard)
+    process = SimpleNamespace(check_alive=lambda: None)
+    with pytest.raises(TimeoutError, match=f'other end of {named}$'):
+        demo_session._wait_for_connections(player, recorder, process)
+    assert set(clock) == {7}
 
 
 def test_demo_says_when_the_node_cannot_load_its_model(
