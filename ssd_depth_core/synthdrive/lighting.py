@@ -15,14 +15,16 @@ from ssd_depth_core.synthdrive.renderer import (
     SKY,
     Surface,
     surface_at,
+    tile,
     untile,
 )
-from ssd_depth_core.synthdrive.sensors import Condition
+from ssd_depth_core.synthdrive.sensors import Condition, CONDITIONS
 from ssd_depth_core.synthdrive.world import CityStyle, Lamps, to_tensor
 import torch
 from torch.nn import functional
 
 MAX_LAMPS = 24
+"""Of street lamps, and as many of vehicles' lamps: the nearest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def draw_sky(condition: Condition, seed: int) -> Sky:
     Returns:
         The sky.
     """
-    rng = np.random.default_rng([seed, 10, ('day-clear', 'night', 'day-rain').index(condition)])
+    rng = np.random.default_rng([seed, 10, CONDITIONS.index(condition)])
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(12.0, 75.0))
     level = np.cos(elevation)
     sun_at = (level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation))
@@ -207,7 +209,7 @@ class Geometry:
         near_sun = (direction @ new(sky.to_sun)).clamp(min=0)
         halo = (near_sun**64 * 0.6 + near_sun**8 * 0.08)[..., None] * new(sky.sun)
         street = 0.25 * new(sky.horizon)
-        return torch.where((up < 0)[..., None], street, colour + halo * (sky.clouds >= 0))
+        return torch.where((up < 0)[..., None], street, colour + halo)
 
     def _lamp_light(
         self, surface: Surface, look: Appearance, sky: Sky, ego: tuple[float, float, float]
@@ -260,7 +262,7 @@ class Geometry:
         smear = functional.avg_pool2d(
             functional.pad(picture, (0, 0, reach, reach), mode='replicate'), (2 * reach + 1, 1), 1
         )
-        smear = _tile(smear[0].permute(1, 2, 0))
+        smear = tile(smear[0].permute(1, 2, 0))  # (T, R, 3)
         cosine = (-self.surface.direction[..., 2]).clamp(0, 1)
         fresnel = 0.03 + 0.97 * (1 - cosine) ** 4
         mirror = (ground * self.look.gloss * fresnel * sky.wetness)[..., None]
@@ -296,13 +298,3 @@ def _beam(
     shape = ahead**12 * torch.sigmoid(-rise * 60.0 + 0.3)
     cosine = -(normal * ray).sum(-1).clamp(max=0)
     return (shape * cosine / (square + 0.5))[..., None] * power
-
-
-def _tile(picture: torch.Tensor) -> torch.Tensor:
-    """Cut (H, W, 3) into the renderer's tiles, (T, R, 3)."""
-    height, width, channels = picture.shape
-    rows, columns = -(-height // 8), -(-width // 8)
-    padded = picture.new_zeros(rows * 8, columns * 8, channels)
-    padded[:height, :width] = picture
-    tiles = padded.view(rows, 8, columns, 8, channels).transpose(1, 2)
-    return tiles.reshape(rows * columns, 64, channels)

@@ -62,7 +62,8 @@ class NoiseBank:
             layer: Which spectrum, 0 (sand) to 5 (clouds).
 
         Returns:
-            Zero mean, about unit spread where the footprint is small; fades to 0 far away.
+            Zero mean, about unit spread where the footprint is small; where it is wider than the
+            period, only a slow remainder of at most 0.4.
         """
         texel = footprint_m / period_m * _SIZE
         levels = len(self._sizes)
@@ -109,7 +110,7 @@ def appearance(
         noise: Texture source.
 
     Returns:
-        Albedo, night-time emission and gloss of each point; the sky's is meaningless.
+        Albedo, night-time emission, gloss and normal of each point; the sky's are meaningless.
     """
     which = surface.index.clamp(min=0)
     material = torch.where(surface.index == GROUND, -1, solids.material[which])
@@ -161,9 +162,7 @@ def appearance(
     unit = surface.local / solids.half_size[which]
     sill = (unit[..., 2] < -0.55)[..., None]
     put(Material.CAR_BODY, torch.where(sill, 0.03 + 0.1 * base, base))
-    pillar = (
-        (unit[..., 2] > 0.86) | (unit[..., 2] < -0.85) | upward & (surface.face[..., 2] > 0.93)
-    )
+    pillar = (unit[..., 2] > 0.86) | (unit[..., 2] < -0.85) | (surface.face[..., 2] > 0.93)
     pillar |= (unit[..., 0].abs() % 0.5 < 0.05) & (surface.face[..., 1].abs() > 0.7)
     put(Material.CAR_CABIN, torch.where(pillar[..., None], base, second))
     gloss = torch.where(material == Material.CAR_BODY, 0.7, gloss)
@@ -277,6 +276,6 @@ def _marks(
     zebra = _stripe(across / 1.0, 0.25, foot) * ((to_junction > 1.6) & (to_junction < 4.4))
     stop = ((to_junction - 5.0).abs() < 0.2).float() * (squeeze < 1.0)
     side = across if axis == 0 else -across
-    stop = stop * (side * style.drive_side * torch.sign(torch.ones_like(across)) > 0)
+    stop = stop * (side * style.drive_side > 0)
     painted = torch.where(clear, total, zebra + stop)
     return painted.clamp(0, 1) if style.lane_marks else torch.where(clear, 0.0, zebra).clamp(0, 1)

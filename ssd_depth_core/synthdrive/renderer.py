@@ -12,11 +12,13 @@ from ssd_depth_core.synthdrive.primitives import Material, Primitives, Shape
 import torch
 
 TILE = 8
+"""Rays along a tile's side."""
 GROUND = -1
 """Index of the ground where a solid's index stands."""
 SKY = -2
 """Index of the sky where a solid's index stands."""
 NEAR_M = 0.05
+"""Solids are cut here to be projected; the camera must not be nearer to one."""
 _CORNERS = torch.tensor(
     [[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]
 )  # (8, 3)
@@ -110,6 +112,23 @@ def untile(values: torch.Tensor, camera: Camera) -> torch.Tensor:
     picture = values.view(rows, columns, TILE, TILE, *channels).transpose(1, 2)
     picture = picture.reshape(rows * TILE, columns * TILE, *channels)
     return picture[: camera.height, : camera.width]
+
+
+def tile(picture: torch.Tensor) -> torch.Tensor:
+    """Cut a picture into the tiles that `untile` lays out.
+
+    Args:
+        picture: (H, W, C).
+
+    Returns:
+        (T, R, C); 0 beyond the picture.
+    """
+    height, width, channels = picture.shape
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    padded = picture.new_zeros(rows * TILE, columns * TILE, channels)
+    padded[:height, :width] = picture
+    tiles = padded.view(rows, TILE, columns, TILE, channels).transpose(1, 2)
+    return tiles.reshape(rows * columns, TILE * TILE, channels)
 
 
 def cast(solids: Primitives, camera: Camera) -> Hits:
@@ -214,8 +233,8 @@ def shadowed(
         solids: In the world.
         surface: The points.
         to_light: (3,) unit, towards the sun.
-        reach_m: Points farther than this from the first tile's camera cast no shadow ray; a
-            shadow there is smaller than a pixel.
+        reach_m: Shadow rays start no farther away than this, seen through a focal length of 200
+            pixels, or in proportion through another: beyond, shadows are lost between pixels.
 
     Returns:
         (T, R) bool.
@@ -324,7 +343,6 @@ def _pairs_in_view(solids: Primitives, camera: Camera) -> tuple[torch.Tensor, to
     high = image.nan_to_num(nan=-torch.inf).amax(1)
     rows, columns = -(-camera.height // TILE), -(-camera.width // TILE)
     limit = torch.tensor([columns - 1, rows - 1], device=low.device)
-    # Half a pixel of margin: a pixel is its centre.
     first = (low.clamp(-1e6, 1e6) / TILE).floor().long()
     last = (high.clamp(-1e6, 1e6) / TILE).floor().long()
     seen = ((last >= 0) & (first <= limit)).all(1)

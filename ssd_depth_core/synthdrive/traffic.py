@@ -77,5 +77,5 @@ def clutter(seed: int, x: float, y: float) -> Primitives:
         style = {'material': material, 'second_albedo': props.colour(rng), 'pattern': pattern}
         size = (float(half[0]), float(half[1]), float(half[2]))
         tint = props.colour(rng, 0.03, 0.8, 1.0)
-        builder.add(Shape.BOX if shape == 0 else shape, (0, 0, size[2]), size, tint, **style)  # type: ignore[arg-type]
+        builder.add(shape, (0, 0, size[2]), size, tint, **style)  # type: ignore[arg-type]
     return builder.build()

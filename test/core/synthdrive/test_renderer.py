@@ -13,6 +13,7 @@ from ssd_depth_core.synthdrive.renderer import (
     shadowed,
     SKY,
     surface_at,
+    tile,
     untile,
 )
 import torch
@@ -307,3 +308,6 @@ def test_tiles_lie_down_as_the_picture_they_were_cut_from(camera_at):
     assert rays.shape == (3 * 5, 64, 3)
     np.testing.assert_allclose(untile(rays, camera), pixel_rays(camera), atol=1e-5)
     assert untile(rays[..., 0], camera).shape == (20, 35)
+    picture = torch.rand(20, 35, 2)
+    assert tile(picture).shape == (15, 64, 2)
+    assert torch.equal(untile(tile(picture), camera), picture)
