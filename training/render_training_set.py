@@ -2,7 +2,8 @@
 
 Writes `frames.jsonl`, `<condition>/<id>.jpg` and `depth/<id>.png` (see `data/rendered.py`). Cities
 are numbered from the seed on; every 25th is for validation and shown in all conditions. Killed at
-any instant, the next run renders the cities that are missing.
+any instant, the next run renders the cities that are missing. The number of workers changes no
+byte.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from pathlib import Path
 import sys
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
@@ -73,9 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     done = _finished_cities(index)
     cities = range(config.seed, config.seed + config.num_cities)
     jobs = [(city, config, args.out, device_of(args)) for city in cities if city not in done]
-    # `spawn`: a forked torch deadlocks in its thread pool.
+    # `spawn`: a forked torch deadlocks in its thread pool. `imap`: the index is written in the
+    # cities' order, so that the number of workers changes no byte.
     with get_context('spawn').Pool(config.num_workers) as pool, index.open('a') as file:
-        rendered = pool.imap_unordered(_render_city, jobs)
+        rendered = pool.imap(_render_city, jobs)
         for lines in tqdm(rendered, total=len(jobs), unit='city', mininterval=5.0):
             file.write(''.join(json.dumps(line) + '\n' for line in lines))
             file.flush()
@@ -84,11 +88,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _finished_cities(index: Path) -> set[int]:
-    """Read which cities have all their lines; a line is written after its pictures."""
+    """Read which cities have all their lines, and drop what a kill left of another's."""
     if not index.exists():
         return set()
-    ids = [json.loads(line)['id'] for line in index.read_text().splitlines()]
-    return {int(name.split('_')[0]) for name in ids if name.endswith(f'_{VIEWS_PER_CITY - 1}')}
+    text = index.read_text()
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith('\n')]
+    names = [json.loads(line)['id'].split('_') for line in lines]
+    done = {int(city) for city, view in names if int(view) == VIEWS_PER_CITY - 1}
+    whole = ''.join(
+        line for line, (city, _) in zip(lines, names, strict=True) if int(city) in done
+    )
+    if whole != text:
+        repaired = index.with_suffix('.repaired')
+        repaired.write_text(whole)
+        repaired.replace(index)
+    return done
 
 
 def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str, object]]:
@@ -109,10 +123,10 @@ def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str
         for view, picture in enumerate(pictures):
             name = f'{city:06d}_{view}'
             coded = encode_exact_depth(picture.depth)
-            cv2.imwrite(str(out / 'depth' / f'{name}.png'), coded)
+            _write(out / 'depth' / f'{name}.png', coded, [])
             for condition, image in picture.images.items():
                 quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-                cv2.imwrite(str(out / condition / f'{name}.jpg'), image[..., ::-1], quality)
+                _write(out / condition / f'{name}.jpg', image[..., ::-1], quality)
             lines.append(
                 {
                     'schema_version': 1,
@@ -123,6 +137,12 @@ def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str
                 }
             )
     return lines
+
+
+def _write(path: Path, picture: NDArray[np.integer], options: list[int]) -> None:
+    """Write a picture, or stop: OpenCV alone would go on over a full disk."""
+    if not cv2.imwrite(str(path), picture, options):
+        raise OSError(f'picture {path} could not be written; is the disk full?')
 
 
 if __name__ == '__main__':

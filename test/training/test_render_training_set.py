@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+import shutil
+
+import numpy as np
+import pytest
+from ssd_depth_core.config import load_yaml
+from ssd_depth_core.data.rendered import read_depth, read_frames, read_image
+from ssd_depth_core.synthdrive.sensors import CONDITIONS
+
+from training import render_training_set
+from training.render_training_set import main, TrainingSetConfig
+
+
+def render(out, *overrides):
+    config = out.with_suffix('.yaml')
+    config.write_text('{seed: 24, num_cities: 2, height: 64, width: 96, num_workers: 1}')
+    options = [option for item in overrides for option in ('--set', item)]
+    return main(['--config', str(config), '--out', str(out), '--device', 'cpu', *options])
+
+
+def content(folder):
+    files = (p for p in folder.rglob('*') if p.is_file())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+@pytest.fixture(scope='module')
+def rendered(tmp_path_factory):
+    """Cities 24 (to train on) and 25 (for validation), rendered by one worker."""
+    out = tmp_path_factory.mktemp('sets') / 'one'
+    assert render(out) == 0
+    return out
+
+
+def test_reader_takes_the_set(rendered):
+    train, validation = (read_frames([rendered], split) for split in ('train', 'validation'))
+    assert [f.line.id for f in train] == [f'000024_{view}' for view in range(6)]
+    assert [f.line.id for f in validation] == [f'000025_{view}' for view in range(6)]
+    assert {f.line.conditions for f in validation} == {CONDITIONS}
+    assert sorted(f.line.conditions[0] for f in train) == sorted(2 * CONDITIONS)
+    for frame in (*train, *validation):
+        depth = read_depth(frame)
+        assert depth.shape == (64, 96)
+        assert not np.isnan(depth).any()
+        assert np.median(depth) > 2.0
+        for condition in frame.line.conditions:
+            assert read_image(frame, condition).shape == (64, 96, 3)
+    shown = sum(len(f.line.conditions) for f in (*train, *validation))
+    assert len(content(rendered)) == 1 + 12 + shown  # nothing but index, depth and pictures
+
+
+def test_second_run_renders_nothing_new(rendered):
+    before = {p: p.stat().st_mtime_ns for p in rendered.rglob('*.*') if p.suffix != '.jsonl'}
+    index = (rendered / 'frames.jsonl').read_bytes()
+    assert render(rendered) == 0
+    assert (rendered / 'frames.jsonl').read_bytes() == index
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+# 10: the last line is cut short. 1000: lines of the same city are missing before it, too.
+@pytest.mark.parametrize('cut', [10, 1000])
+def test_a_run_that_was_killed_while_writing_goes_on(rendered, tmp_path, monkeypatch, cut):
+    out = tmp_path / 'killed'
+    shutil.copytree(rendered, out)
+    index = out / 'frames.jsonl'
+    index.write_bytes(index.read_bytes()[:-cut])
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(index.read_text().splitlines()[-1])
+
+    class Pool:
+        """This process in place of a worker's: what is tested here is the index."""
+
+        def __init__(self, method):
+            assert method == 'spawn'
+
+        def Pool(self, num_workers):
+            return self
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def imap(self, function, jobs):
+            cities.extend(job[0] for job in jobs)
+            return map(function, jobs)
+
+    cities = []
+    monkeypatch.setattr(render_training_set, 'get_context', Pool)
+    monkeypatch.setattr(render_training_set.torch, 'set_num_threads', lambda number: None)
+    assert render(out) == 0
+    assert cities == [25]
+    assert content(out) == content(rendered)
+
+
+def test_number_of_workers_changes_no_byte(rendered, tmp_path):
+    out = tmp_path / 'two'
+    assert render(out, 'num_workers=2') == 0
+    assert content(out) == content(rendered)
+
+
+def test_picture_that_cannot_be_written_stops_the_run(tmp_path):
+    with pytest.raises(OSError, match='nowhere.png could not be written'):
+        render_training_set._write(tmp_path / 'no' / 'nowhere.png', np.zeros((2, 2), np.uint8), [])
+
+
+@pytest.mark.parametrize('field', ['num_cities', 'height', 'width', 'num_workers', 'seed'])
+def test_config_out_of_range_is_refused(field):
+    values = {'num_cities': 1, field: -1}
+    with pytest.raises(ValueError, match='numbers must be >= 1 and the seed >= 0'):
+        TrainingSetConfig(**values)
+
+
+def test_shipped_config_is_valid():
+    path = Path(__file__).parents[2] / 'config/data/random_views.yaml'
+    assert load_yaml(TrainingSetConfig, path).num_cities == 2500
