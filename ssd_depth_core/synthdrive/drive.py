@@ -13,14 +13,19 @@ from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Primitive
 from ssd_depth_core.synthdrive.renderer import Camera, cast_bundles
 from ssd_depth_core.synthdrive.rig import CameraMount, CAMERAS, LIDAR, LidarMount
 from ssd_depth_core.synthdrive.sensors import CameraFrame, Condition, EgoPose, LidarSweep
-from ssd_depth_core.synthdrive.trajectory import draw_path, Path, STEP_M, times_along
+from ssd_depth_core.synthdrive.trajectory import draw_path, drive_along, lane_offset
 from ssd_depth_core.synthdrive.world import City, PAVEMENT_HEIGHT_M
 import torch
 
 EPOCH_US = 1_600_000_000_000_000
 """When drives begin, microseconds: an arbitrary instant, so that stamps look like real ones."""
 ONCOMING_MPS = 8.0
+PASSING_OFFSET_M = 1.4
+"""Lanes nearer to the middle of their road than this are too near to one another in bends."""
 WALKING_MPS = 1.3
+NUM_WALKERS = 24
+
+Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +57,9 @@ class DriveConfig:
         """
         if self.duration_s <= 0 or self.start_s < 0 or self.camera_hz <= 0 or self.lidar_hz < 0:
             raise ValueError(f'times and rates must be positive, got {self}')
+        if min(self.image_height, self.image_width) < 1:
+            size = f'{self.image_height} x {self.image_width}'
+            raise ValueError(f'image_height and image_width must be >= 1, got {size} pixels')
         unknown = sorted(set(self.channels) - set(CAMERAS))
         if unknown or not self.channels:
             raise ValueError(f'channels must be among {", ".join(CAMERAS)}, got {self.channels}')
@@ -72,7 +80,7 @@ def render_drive(
     Yields:
         Pictures and sweeps in the order of their stamps; cameras fire together.
     """
-    stage = _Stage(config, condition, device)
+    stage = Stage(config, condition, device)
     ticks: list[tuple[float, str]] = []
     for channel in config.channels:
         count = round(config.duration_s * config.camera_hz)
@@ -88,78 +96,113 @@ def render_drive(
                 yield stage.picture(t, CAMERAS[channel])
 
 
-class _Stage:
-    """Hold the city, everything that moves in it, and the clock."""
+class Stage:
+    """Put city, car and everything else that moves where they are at an instant."""
 
     def __init__(self, config: DriveConfig, condition: Condition, device: torch.device) -> None:
+        """Draw the drive.
+
+        Args:
+            config: Where, how long and with what.
+            condition: Light and weather.
+            device: Where to render.
+        """
         self._config, self._condition, self._device = config, condition, device
         self._city = City(config.seed)
         end_s = config.start_s + config.duration_s
         self._path = draw_path(self._city.style, config.seed, 12.0 * end_s + 60.0)
         self._opposite = draw_path(self._city.style, config.seed, 12.0 * end_s + 60.0, -1)
-        self._times = times_along(self._path, config.seed)
-        self._actors, self._extras, self._walks = self._cast_actors()
+        self._motion = drive_along(self._path, config.seed)
+        self._actors, self._cars, self._walks = self._cast_actors()
         self._sky = draw_sky(condition, config.seed)
         self._noise = NoiseBank(device=device)
 
-    def _cast_actors(self) -> tuple[Primitives, NDArray[np.float64], list[tuple[Path, float]]]:
-        """Build the car ahead, oncoming cars and walkers; give solids, starts and walks."""
+    def _cast_actors(self) -> tuple[Primitives, Float, Float]:
+        """Build the car ahead, oncoming cars and walkers; give solids and starts of both."""
         rng = np.random.default_rng([self._config.seed, 7])
         builder = Builder(rng)
-        length = self._opposite.length
-        starts = [rng.uniform(12.0, 30.0), *np.arange(25.0, length, rng.uniform(18.0, 45.0))]
-        for actor in range(len(starts)):
+        cars = [rng.uniform(12.0, 30.0)]
+        # In the bends of the narrowest streets two cars cannot pass: there nobody comes.
+        if min(lane_offset(self._city.style, axis) for axis in (0, 1)) > PASSING_OFFSET_M:
+            cars.extend(np.arange(25.0, self._opposite.length, rng.uniform(18.0, 45.0)))
+        for actor in range(len(cars)):
             builder.place(0.0, 0.0, 0.0, actor=actor)
-            props.car(builder, rng, lights_on=True)
-        walks = []
-        for _ in range(24):
-            s, side = rng.uniform(0.0, self._path.length), rng.choice([-1.0, 1.0])
-            builder.place(0.0, 0.0, 0.0, z=0.0, actor=len(starts) + len(walks))
+            # A bus or a lorry that comes around a corner would need the lane of the own car.
+            kinds = tuple(props.VEHICLES) if actor == 0 else ('car', 'suv', 'van')
+            props.car(builder, rng, lights_on=True, kinds=kinds)
+        for walker in range(NUM_WALKERS):
+            builder.place(0.0, 0.0, 0.0, actor=len(cars) + walker)
             props.pedestrian(builder, rng)
-            walks.append((self._path, s * side))
-        return builder.build(), np.array(starts), walks
+        walks = rng.uniform(0.0, self._path.length, NUM_WALKERS)
+        return builder.build(), np.array(cars), walks
 
-    def _ego(self, t: float) -> EgoPose:
-        """Give where the car is `t` seconds into the recording."""
-        when = self._config.start_s + t
-        s = float(np.interp(when, self._times, np.arange(len(self._times)) * STEP_M))
-        after = float(np.interp(when + 0.05, self._times, np.arange(len(self._times)) * STEP_M))
+    def ego(self, t: float) -> EgoPose:
+        """Give where the car is.
+
+        Args:
+            t: Since the recording began [s].
+
+        Returns:
+            Its pose and speed.
+        """
+        s, speed = self._motion.at(self._config.start_s + t)
         (x, y), yaw = self._path.at(s)
         c, sn = np.cos(yaw), np.sin(yaw)
         T = np.array([[c, -sn, 0, x], [sn, c, 0, y], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-        return EgoPose(
-            timestamp_us=EPOCH_US + round(t * 1e6), T_world_ego=T, speed_mps=(after - s) / 0.05
+        return EgoPose(timestamp_us=EPOCH_US + round(t * 1e6), T_world_ego=T, speed_mps=speed)
+
+    def _placed_actors(self, when: float) -> Primitives:
+        """Put everything that moves where it is `when` seconds after the car set out."""
+        ahead, ahead_yaw = self._path.at(self._motion.at(when)[0] + self._cars[0])
+        oncoming = (self._cars[1:] - ONCOMING_MPS * when) % self._opposite.length
+        come, come_yaw = self._opposite.at(oncoming)
+        # Every other walker goes along the left pavement, the others come along the right one.
+        sense = np.where(np.arange(NUM_WALKERS) % 2, -1.0, 1.0)
+        walk, walk_yaw = self._path.at(self._walks + sense * WALKING_MPS * when)
+        style = self._city.style
+        # Between two roads, in a corner, the pavement bends from the one to the other.
+        along_x = np.cos(walk_yaw) ** 2
+        half, lane = (
+            along_x * x + (1 - along_x) * y
+            for x, y in (style.half_road, [lane_offset(style, axis) for axis in (0, 1)])
+        )
+        aside = sense * (half + 1.0) - style.drive_side * lane
+        left = np.stack([-np.sin(walk_yaw), np.cos(walk_yaw)], -1)
+        xy = np.concatenate([ahead[None], come, walk + aside[:, None] * left])
+        z = np.where(np.arange(len(xy)) < len(self._cars), 0.0, PAVEMENT_HEIGHT_M)
+        yaw = np.concatenate(
+            [ahead_yaw[None], come_yaw + np.pi, walk_yaw + np.where(sense > 0, 0.0, np.pi)]
+        )
+        return self._actors.moved(
+            torch.as_tensor(np.column_stack([xy, z]), dtype=torch.float32),
+            torch.as_tensor(yaw, dtype=torch.float32),
         )
 
-    def _scene(self, t: float, pose: EgoPose) -> Scene:
-        """Put everything where it is `t` seconds into the recording."""
-        when = self._config.start_s + t
-        s = np.interp(when, self._times, np.arange(len(self._times)) * STEP_M)
-        places, yaws = [], []
-        ahead, ahead_yaw = self._path.at(float(s + self._extras[0]))
-        places.append((*ahead, 0.0))
-        yaws.append(float(ahead_yaw))
-        oncoming = (self._extras[1:] - ONCOMING_MPS * when) % self._opposite.length
-        xy, yaw = self._opposite.at(oncoming)
-        places += [(*p, 0.0) for p in xy]
-        yaws += [float(a) + np.pi for a in yaw]
-        for path, signed in self._walks:
-            p, a = path.at(abs(signed) + WALKING_MPS * when * np.sign(signed))
-            aside = self._city.style.half_road[0] + 1.0
-            left = np.array([-np.sin(a), np.cos(a)]) * (1.0 if signed > 0 else -1.0)
-            places.append((*(p + left * aside), PAVEMENT_HEIGHT_M))
-            yaws.append(float(a) + (0.0 if signed > 0 else np.pi))
-        moved = self._actors.moved(
-            torch.tensor(np.array(places), dtype=torch.float32),
-            torch.tensor(yaws, dtype=torch.float32),
-        )
-        x, y = pose.T_world_ego[:2, 3]
+    def scene(self, t: float) -> Scene:
+        """Put everything else where it is.
+
+        Args:
+            t: Since the recording began [s].
+
+        Returns:
+            The street around the car, on the device.
+        """
+        x, y = self.ego(t).T_world_ego[:2, 3]
         solids, lamps = self._city.near(float(x), float(y))
+        moved = self._placed_actors(self._config.start_s + t)
         return Scene(concatenate([solids, moved]).to(self._device), lamps, self._city.style)
 
     def picture(self, t: float, mount: CameraMount) -> CameraFrame:
-        """Take one camera's picture."""
-        config, pose = self._config, self._ego(t)
+        """Take one camera's picture.
+
+        Args:
+            t: Since the recording began [s].
+            mount: The camera.
+
+        Returns:
+            Picture, depth and pose.
+        """
+        config, pose = self._config, self.ego(t)
         size = (config.image_height, config.image_width)
         K = mount.intrinsics(*size)
         T = pose.T_world_ego @ mount.T_ego_camera
@@ -168,7 +211,7 @@ class _Stage:
             torch.as_tensor(T, dtype=torch.float32, device=self._device),
             *size,
         )
-        geometry = Geometry(self._scene(t, pose), camera, self._noise)
+        geometry = Geometry(self.scene(t), camera, self._noise)
         yaw = float(np.arctan2(pose.T_world_ego[1, 0], pose.T_world_ego[0, 0]))
         x, y = (float(value) for value in pose.T_world_ego[:2, 3])
         # One sensor for the whole drive, fresh noise for every picture.
@@ -182,14 +225,22 @@ class _Stage:
         )  # fmt: skip
 
     def sweep(self, t: float, mount: LidarMount) -> LidarSweep:
-        """Take one turn of the LiDAR; all its rays belong to one instant."""
-        pose = self._ego(t)
+        """Take one turn of the LiDAR; all its rays belong to one instant.
+
+        Args:
+            t: Since the recording began [s].
+            mount: The LiDAR.
+
+        Returns:
+            Points and pose.
+        """
+        pose = self.ego(t)
         T = pose.T_world_ego @ mount.T_ego_lidar
         rays, ring = mount.bundles()
         turn = torch.as_tensor(T[:3, :3], dtype=torch.float32, device=self._device)
         origin = torch.as_tensor(T[:3, 3], dtype=torch.float32, device=self._device)
         directions = torch.as_tensor(rays, dtype=torch.float32, device=self._device) @ turn.T
-        scene = self._scene(t, pose)
+        scene = self.scene(t)
         hits = cast_bundles(scene.solids, origin, directions, mount.range_m)
         distance = hits.distance.cpu().numpy()
         rng = np.random.default_rng([self._config.seed, pose.timestamp_us])

@@ -1,7 +1,5 @@
 """Things that stand or move in a street, each built of a few solids around its own origin."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from ssd_depth_core.synthdrive.primitives import Builder, Material, Shape, Vector
 
@@ -29,28 +27,23 @@ def colour(rng: Rng, low: float = 0.04, high: float = 0.7, saturation: float = 0
     return float(r), float(g), float(b)
 
 
-@dataclass(frozen=True, slots=True)
-class CarSize:
-    """Hold what traffic must know of a vehicle."""
-
-    length: float
-    """Bumper to bumper [m]."""
-    width: float
-    """Without mirrors [m]."""
+VEHICLES = {'car': 0.55, 'suv': 0.2, 'van': 0.12, 'lorry': 0.08, 'bus': 0.05}
+"""Share of each kind in the traffic."""
 
 
-def car(builder: Builder, rng: Rng, lights_on: bool) -> CarSize:
+def car(
+    builder: Builder, rng: Rng, lights_on: bool, kinds: tuple[str, ...] = tuple(VEHICLES)
+) -> None:
     """Build a car, van, bus or lorry heading along x.
 
     Args:
         builder: Its frame is the vehicle's: origin on the ground below its middle.
         rng: Randomness.
         lights_on: Whether its lamps burn at night.
-
-    Returns:
-        Its size.
+        kinds: To choose from, in their shares of the traffic.
     """
-    kind = rng.choice(['car', 'suv', 'van', 'lorry', 'bus'], p=[0.55, 0.2, 0.12, 0.08, 0.05])
+    odds = np.array([VEHICLES[kind] for kind in kinds])
+    kind = rng.choice(kinds, p=odds / odds.sum())
     paint = colour(rng, 0.02, 0.8, 0.25) if rng.random() < 0.6 else colour(rng, 0.03, 0.5, 0.95)
     glass: Vector = (0.03, 0.035, 0.04)
     if kind in ('car', 'suv'):
@@ -102,7 +95,6 @@ def car(builder: Builder, rng: Rng, lights_on: bool) -> CarSize:
         builder.add(Shape.BOX, rear, lens, (0.4, 0.02, 0.02), material=light, emission=tail)
     plate = (-length / 2, 0.0, lamp_z - 0.15)
     builder.add(Shape.BOX, plate, (0.02, 0.26, 0.06), (0.75, 0.75, 0.6))
-    return CarSize(float(length), float(width))
 
 
 def pedestrian(builder: Builder, rng: Rng) -> None:

@@ -4,15 +4,23 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M
+from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M, parking_inset
 
 STEP_M = 0.25
 TURN_RADIUS_M = 6.0
-TURN_SPEED_MPS = 4.0
+"""Widest; it shrinks where the car would otherwise cut across the pavement."""
+TIGHTEST_TURN_M = 3.0
+KERB_CLEARANCE_M = 1.2
+"""From the lane's middle to the kerb: half a car and a little."""
+HALF_CAR_M = 0.95
+HALF_PARKED_M = 1.55
+"""Of the widest parked vehicle: a bus, 2.5 degrees askew."""
+STOP_M = 9.5
+"""From the rear axle to the crossing road: the bonnet (3.8 m) ends before the line (5.2 m)."""
+TURN_MPS2 = 2.7
+"""Sideways acceleration in a corner."""
 ACCELERATION_MPS2 = 1.5
 BRAKING_MPS2 = 2.0
-CRAWL_MPS = 0.3
-"""Slowest speed of the profile; standing is added as time, not as speed 0."""
 
 Float = NDArray[np.float64]
 
@@ -25,8 +33,8 @@ class Path:
     """(N, 2) in the world [m]."""
     yaw: Float
     """(N,) heading, unwrapped [rad]."""
-    corner: NDArray[np.bool_]
-    """(N,) whether the car turns here."""
+    radius: Float
+    """(N,) of the curve [m]; inf where it is straight."""
     stop: NDArray[np.bool_]
     """(N,) whether the car stands here for a while."""
 
@@ -49,8 +57,51 @@ class Path:
         return np.stack([x, y], -1), np.asarray(np.interp(s, grid, self.yaw))
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Hold how far a car has come at M instants; between them its acceleration is constant."""
+
+    time: Float
+    """(M,) increasing, from 0 on [s]."""
+    distance: Float
+    """(M,) from the start of the path [m]."""
+    speed: Float
+    """(M,) [m/s]."""
+
+    def at(self, t: float) -> tuple[float, float]:
+        """Give where the car is.
+
+        Args:
+            t: Since the start [s]; clamped to the motion.
+
+        Returns:
+            Distance from the start of the path [m] and speed [m/s].
+        """
+        i = int(np.clip(np.searchsorted(self.time, t, 'right') - 1, 0, len(self.time) - 2))
+        span = self.time[i + 1] - self.time[i]
+        share = float(np.clip((t - self.time[i]) / span, 0.0, 1.0))
+        gain = self.speed[i + 1] - self.speed[i]
+        distance = self.distance[i] + span * (self.speed[i] * share + gain * share**2 / 2)
+        return float(distance), float(self.speed[i] + gain * share)
+
+
+def lane_offset(style: CityStyle, axis: int) -> float:
+    """Say how far a lane lies from the middle of its road.
+
+    Args:
+        style: Of the city.
+        axis: 0 for the roads along x, 1 for those along y.
+
+    Returns:
+        Half a lane, or less where parked vehicles reach into it [m].
+    """
+    half = style.half_road[axis]
+    parked = half + parking_inset(half) - HALF_PARKED_M
+    return min(LANE_WIDTH_M / 2, parked - HALF_CAR_M)
+
+
 def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) -> Path:
-    """Drive through the city.
+    """Drive through the city, never turning back towards -x, so that the way does not meet itself.
 
     Args:
         style: Of the city: its grid and the side that traffic keeps.
@@ -62,67 +113,92 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
         The curve, starting on the road along +x through the world's origin.
     """
     rng = np.random.default_rng([style.seed, 5, seed])
-    offset = lane_sign * style.drive_side * LANE_WIDTH_M / 2
+    # To the left of the road's middle, by the axis of the road.
+    offset = [lane_sign * style.drive_side * lane_offset(style, axis) for axis in (0, 1)]
     heading, node = np.array([1, 0]), np.array([0, 0])
     pitch = np.array(style.pitch)
-    start = np.array([pitch[0] * rng.uniform(0.05, 0.4), offset])
-    points, corners, stops = [start], [False], [False]
-    while len(points) * STEP_M < length_m:
+    corners = [np.array([pitch[0] * rng.uniform(0.05, 0.4), offset[0]])]
+    radii, stops, travelled = [np.inf], [False], 0.0
+
+    def go(points: Float, radius: float, stands: bool = False) -> None:
+        nonlocal travelled
+        for point in points:
+            travelled += float(np.hypot(*(point - corners[-1])))
+            corners.append(point)
+            radii.append(radius)
+            stops.append(stands)
+
+    while travelled < length_m:
         turn = int(rng.choice([0, 1, -1], p=[0.4, 0.3, 0.3]))
+        turn = -turn if turn == heading[1] else turn
         stands = bool(rng.random() < 0.35)
         node = node + heading
         left = np.array([-heading[1], heading[0]])
-        half_crossed = style.half_road[1] if heading[0] else style.half_road[0]
-        onward = heading if turn == 0 else turn * left
-        left_onward = np.array([-onward[1], onward[0]])
-        # Where the lanes meet: each lies `offset` to the left of its road's middle.
-        meet = node * pitch + offset * left + (offset * left_onward if turn else 0.0)
-        gap = TURN_RADIUS_M if turn else 0.0
-        distance = float((meet - points[-1]) @ heading) - gap
-        line = points[-1] + np.arange(STEP_M, distance, STEP_M)[:, None] * heading
-        wait = np.zeros(len(line), bool)
-        if stands and len(line):
-            to_stop = distance + gap - half_crossed - 5.5
-            wait[int(np.clip(to_stop / STEP_M, 0, len(line) - 1))] = True
-        points.extend(line)
-        corners.extend([False] * len(line))
-        stops.extend(wait)
+        axis = int(heading[0] == 0)
+        if stands:
+            before = style.half_road[1 - axis] + STOP_M
+            go([node * pitch + offset[axis] * left - before * heading], np.inf, stands=True)
         if turn:
-            angles = np.arange(STEP_M / TURN_RADIUS_M, np.pi / 2, STEP_M / TURN_RADIUS_M)
-            begin = meet - TURN_RADIUS_M * heading
-            arc = (
-                begin
-                + TURN_RADIUS_M * np.sin(angles)[:, None] * heading
-                + TURN_RADIUS_M * (1 - np.cos(angles))[:, None] * onward
-            )
-            points.extend(arc)
-            corners.extend([True] * len(arc))
-            stops.extend([False] * len(arc))
-        heading = onward
-    xy = np.array(points)
+            onward = turn * left
+            # Where the lanes meet, each `offset` to the left of its road's middle.
+            meet = node * pitch + offset[axis] * left - turn * offset[1 - axis] * heading
+            radius = _turn_radius([style.half_road[i] - turn * offset[i] for i in (0, 1)])
+            angles = np.linspace(0.0, np.pi / 2, 25)[:, None]
+            arc = radius * (np.sin(angles) * heading + (1 - np.cos(angles)) * onward)
+            begin = meet - radius * heading
+            go(begin[None], np.inf)
+            go((begin + arc)[1:], radius)
+            heading = onward
+        else:
+            go([node * pitch + offset[axis] * left], np.inf)
+    return _resampled(np.array(corners), np.array(radii), np.array(stops))
+
+
+def _turn_radius(kerbs: list[float]) -> float:
+    """Choose the widest turn that clears the corner `kerbs` away from the two lanes [m]."""
+    for radius in np.arange(TURN_RADIUS_M, TIGHTEST_TURN_M, -0.25):
+        # The circle's middle lies `radius` from both lanes, on the corner's side.
+        to_corner = np.hypot(*(max(radius - kerb, 0.0) for kerb in kerbs))
+        if radius - to_corner >= KERB_CLEARANCE_M:
+            return float(radius)
+    return TIGHTEST_TURN_M
+
+
+def _resampled(points: Float, radii: Float, stops: NDArray[np.bool_]) -> Path:
+    """Sample a polyline every `STEP_M`."""
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    grid = np.arange(0.0, length[-1], STEP_M)
+    xy = np.stack([np.interp(grid, length, points[:, axis]) for axis in (0, 1)], -1)
     tangent = np.gradient(xy, axis=0)
     yaw = np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0]))
-    return Path(xy, yaw, np.array(corners), np.array(stops))
+    radius = radii[np.searchsorted(length, grid)]
+    stop = np.zeros(len(grid), bool)
+    places = np.rint(length[stops] / STEP_M).astype(int)
+    stop[places[places < len(grid)]] = True
+    return Path(xy, yaw, radius, stop)
 
 
-def times_along(path: Path, seed: int) -> Float:
-    """Give when the car passes each sample of a path.
+def drive_along(path: Path, seed: int) -> Motion:
+    """Drive along a path as the engine, the brakes and the corners allow.
 
     Args:
         path: The curve.
         seed: Of cruising speed and waits.
 
     Returns:
-        (N,) seconds from the start, increasing; a wait shows as a long step.
+        The motion over the whole path, at cruising speed where it begins.
     """
     rng = np.random.default_rng([seed, 6])
-    limit = np.where(path.corner, TURN_SPEED_MPS, rng.uniform(7.0, 12.0))
-    limit = np.where(path.stop, CRAWL_MPS, limit)
-    speed = limit.copy()
-    for i in range(1, len(speed)):  # cannot speed up faster than the engine allows
+    speed = np.minimum(rng.uniform(7.0, 12.0), np.sqrt(TURN_MPS2 * path.radius))
+    speed[path.stop] = 0.0
+    for i in range(1, len(speed)):
         speed[i] = min(speed[i], np.sqrt(speed[i - 1] ** 2 + 2 * ACCELERATION_MPS2 * STEP_M))
-    for i in range(len(speed) - 2, -1, -1):  # nor slow down faster than the brakes allow
+    for i in range(len(speed) - 2, -1, -1):
         speed[i] = min(speed[i], np.sqrt(speed[i + 1] ** 2 + 2 * BRAKING_MPS2 * STEP_M))
-    step = STEP_M / ((speed[1:] + speed[:-1]) / 2)
-    waits = np.where(path.stop[1:], rng.uniform(1.0, 3.0, len(step)), 0.0)
-    return np.concatenate([[0.0], np.cumsum(step + waits)])
+    # Every sample once, and a stop twice: when the car arrives there and when it leaves.
+    sample = np.repeat(np.arange(len(speed)), 1 + path.stop)
+    moved = np.diff(sample) * STEP_M
+    mean = (speed[sample][1:] + speed[sample][:-1]) / 2
+    wait = rng.uniform(1.0, 3.0, len(moved))
+    step = np.where(moved > 0, moved / np.maximum(mean, 1e-9), wait)
+    return Motion(np.concatenate([[0.0], np.cumsum(step)]), sample * STEP_M, speed[sample])

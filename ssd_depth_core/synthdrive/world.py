@@ -341,13 +341,24 @@ def _kerbside(
         at = _at(frame, rng.uniform(0.0, length), rng.uniform(0.4, walk))
         builder.place(*at, rng.uniform(0, 6.3), PAVEMENT_HEIGHT_M)
         props.pedestrian(builder, rng)
-    # In a narrow street cars are parked half on the pavement, so that the lane stays free.
-    inset = -1.05 if half_road > 4.7 else 0.2
+    inset = parking_inset(half_road)
     for along in np.arange(10.0, length - 10.0, 6.4):
         if rng.random() < style.parking_odds:
             heading = yaw if style.drive_side < 0 else yaw + np.pi
             builder.place(*_at(frame, along, inset), heading + rng.normal(0.0, 0.02))
             props.car(builder, rng, lights_on=False)
+
+
+def parking_inset(half_road: float) -> float:
+    """Say where cars are parked: in a narrow street half on the pavement, to leave a lane free.
+
+    Args:
+        half_road: Half width of the road [m].
+
+    Returns:
+        From the kerb to the middle of a parked car [m], negative towards the road.
+    """
+    return -1.05 if half_road > 4.7 else 0.2
 
 
 def to_tensor(lamps: Lamps, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,274 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from ssd_depth_core.synthdrive.drive import DriveConfig, EPOCH_US, render_drive, Stage
+from ssd_depth_core.synthdrive.primitives import Shape
+from ssd_depth_core.synthdrive.rig import CAMERAS, LIDAR
+from ssd_depth_core.synthdrive.sensors import CameraFrame, LidarSweep
+import torch
+
+CPU = torch.device('cpu')
+CONFIG = DriveConfig(seed=9, duration_s=0.5, image_height=64, image_width=96, lidar_hz=20.0)
+EXACT = replace(LIDAR, noise_m=0.0)
+
+
+def record(condition='day-clear', **changes):
+    return list(render_drive(replace(CONFIG, **changes), condition, CPU))
+
+
+def pictures(records):
+    return [r for r in records if isinstance(r, CameraFrame)]
+
+
+def sweeps(records):
+    return [r for r in records if isinstance(r, LidarSweep)]
+
+
+def inside_of(solids, points):
+    """Which solids hold any of the points, (N,) bool."""
+    local = (points[None] - solids.center[:, None]) @ solids.rotation
+    x, y, z = (local / solids.half_size[:, None]).unbind(-1)  # (N, P)
+    slope = x.abs() + solids.taper[:, None] * (z + 1) / 2
+    box = torch.maximum(torch.maximum(slope, y.abs()), z.abs())
+    cylinder = torch.maximum((x * x + y * y).sqrt(), z.abs())
+    ellipsoid = (x * x + y * y + z * z).sqrt()
+    shape = solids.shape[:, None]
+    level = torch.where(
+        shape == Shape.BOX, box, torch.where(shape == Shape.CYLINDER, cylinder, ellipsoid)
+    )
+    return level.amin(1) < 1
+
+
+def car_volume(half_width=0.95):
+    """Points of the own car in its frame, from the rear bumper to the bonnet, (P, 3)."""
+    axes = (
+        torch.linspace(-1.0, 3.8, 9),
+        torch.linspace(-half_width, half_width, 5),
+        torch.tensor([0.2, 0.8, 1.5]),
+    )
+    return torch.stack(torch.meshgrid(*axes, indexing='ij'), -1).reshape(-1, 3)
+
+
+@pytest.fixture(scope='module')
+def drive():
+    return record(channels=('CAM_FRONT', 'CAM_BACK'), duration_s=0.2)
+
+
+def test_records_come_in_the_order_of_their_stamps_at_their_rates(drive):
+    stamps = [record.ego_pose.timestamp_us for record in drive]
+    assert stamps == sorted(stamps)
+    for channel in ('CAM_FRONT', 'CAM_BACK'):
+        own = [r.ego_pose.timestamp_us - EPOCH_US for r in pictures(drive) if r.channel == channel]
+        assert own == [0, 83333]
+    assert [r.ego_pose.timestamp_us - EPOCH_US for r in sweeps(drive)] == [
+        0,
+        50_000,
+        100_000,
+        150_000,
+    ]
+
+
+def test_same_stamp_same_pose(drive):
+    poses = {}
+    for record in drive:
+        pose = record.ego_pose
+        known = poses.setdefault(pose.timestamp_us, pose)
+        np.testing.assert_array_equal(known.T_world_ego, pose.T_world_ego)
+        assert known.speed_mps == pose.speed_mps
+    assert len(poses) < len(drive)
+
+
+def test_poses_follow_speed_and_heading(drive):
+    poses = [record.ego_pose for record in sweeps(drive)]
+    for a, b in pairwise(poses):
+        step = b.T_world_ego[:3, 3] - a.T_world_ego[:3, 3]
+        seconds = (b.timestamp_us - a.timestamp_us) / 1e6
+        mean = (a.speed_mps + b.speed_mps) / 2
+        assert np.linalg.norm(step) == pytest.approx(mean * seconds, rel=0.01)
+        np.testing.assert_allclose(step / np.linalg.norm(step), a.T_world_ego[:3, 0], atol=0.05)
+        R = a.T_world_ego[:3, :3]
+        np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-12)
+
+
+def test_recording_may_begin_later_on_the_same_drive():
+    early = Stage(replace(CONFIG, duration_s=4.0), 'night', CPU)
+    late = Stage(replace(CONFIG, start_s=2.0, duration_s=2.0), 'night', CPU)
+    np.testing.assert_array_equal(early.ego(3.0).T_world_ego, late.ego(1.0).T_world_ego)
+    assert torch.equal(early.scene(3.0).solids.center, late.scene(1.0).solids.center)
+    assert late.ego(0.0).timestamp_us == EPOCH_US
+
+
+def test_conditions_share_depth_sweeps_and_poses():
+    day, night, rain = (
+        record(condition, duration_s=0.1, lidar_hz=10.0)
+        for condition in ('day-clear', 'night', 'day-rain')
+    )
+    for other in (night, rain):
+        for a, b in zip(day, other, strict=True):
+            np.testing.assert_array_equal(a.ego_pose.T_world_ego, b.ego_pose.T_world_ego)
+            if isinstance(a, LidarSweep):
+                assert a.points.tobytes() == b.points.tobytes()
+            else:
+                assert a.depth.tobytes() == b.depth.tobytes()
+                assert a.image.tobytes() != b.image.tobytes()
+    assert pictures(night)[0].image.mean() < 0.7 * pictures(day)[0].image.mean()
+
+
+def test_same_seed_same_bytes_other_seed_other():
+    a, b, c = (pictures(record(seed=s, duration_s=0.1, lidar_hz=0.0))[0] for s in (9, 9, 3))
+    assert a.image.tobytes() == b.image.tobytes()
+    assert a.depth.tobytes() == b.depth.tobytes()
+    assert a.depth.tobytes() != c.depth.tobytes()
+
+
+def test_noise_is_fresh_in_every_picture():
+    # A crowd of standing pixels: the same scene at two stamps differs by the sensor's noise.
+    stage = Stage(CONFIG, 'night', CPU)
+    a, b = (stage.picture(t, CAMERAS['CAM_FRONT']).image for t in (0.0, 1e-6))
+    assert (a != b).mean() > 0.3
+
+
+def test_actors_move_and_the_city_stands():
+    stage = Stage(CONFIG, 'day-clear', CPU)
+    first, second = (stage.scene(t).solids for t in (0.0, 0.4))
+    near = [s.center[(s.actor < 0) & (s.center.norm(dim=1) < 100.0)] for s in (first, second)]
+    assert len(near[0]) > 1000
+    assert torch.equal(*near)
+    first, second = (s.select(s.actor >= 0) for s in (first, second))
+    step = (second.center - first.center).norm(dim=1)
+    oncoming = (first.actor > 0) & (step > 2.0)
+    np.testing.assert_allclose(step[oncoming], 8.0 * 0.4, rtol=0.05)
+    walking = (step > 0.3) & (step < 1.0)
+    np.testing.assert_allclose(step[walking].median(), 1.3 * 0.4, rtol=0.1)
+    assert oncoming.sum() > 20
+    assert walking.sum() > 20
+
+
+def test_car_ahead_keeps_its_distance():
+    stage = Stage(CONFIG, 'day-clear', CPU)
+    for t in (0.0, 3.0, 6.0):
+        solids, ego = stage.scene(t).solids, stage.ego(t).T_world_ego
+        middle = solids.center[solids.actor == 0].mean(0).numpy()
+        assert 8.0 < np.linalg.norm(middle[:2] - ego[:2, 3]) < 32.0
+
+
+def test_walkers_keep_to_the_pavements_along_the_way():
+    stage = Stage(replace(CONFIG, seed=7, duration_s=20.0), 'day-clear', CPU)
+    solids, style = stage.scene(0.0).solids, stage.scene(0.0).style
+    beyond_kerbs = []
+    for walker in range(int(solids.actor.max()) - 23, int(solids.actor.max()) + 1):
+        place = solids.center[solids.actor == walker].mean(0)[:2].numpy()
+        aside = np.abs(place - np.round(place / style.pitch) * style.pitch)
+        beyond = aside - style.half_road[::-1]
+        if beyond.max() > 8.0:  # not near a junction, where the pavement bends
+            beyond_kerbs.append(beyond.min())
+    assert len(beyond_kerbs) > 8
+    np.testing.assert_allclose(beyond_kerbs, 1.0, atol=0.2)
+
+
+def in_the_way(seed, half_width, times):
+    """Centres of what a car of some width would touch on its drive [m]."""
+    stage = Stage(replace(CONFIG, seed=seed, duration_s=30.0), 'day-clear', CPU)
+    found = []
+    for t in times:
+        T = torch.as_tensor(stage.ego(t).T_world_ego, dtype=torch.float32)
+        points = car_volume(half_width) @ T[:3, :3].T + T[:3, 3]
+        solids = stage.scene(t).solids
+        reach = (solids.center[:, :2] - T[:2, 3]).norm(dim=1) - solids.half_size.norm(dim=1)
+        solids = solids.select(reach < 6.0)
+        found += solids.center[inside_of(solids, points)].tolist()
+    return found
+
+
+@pytest.mark.parametrize('seed', [2, 54, 120])
+def test_nothing_stands_or_drives_in_the_way_of_the_car(seed):
+    # 54 has the narrowest streets, 120 buses parked along narrow ones.
+    assert in_the_way(seed, 0.95, np.arange(0.0, 30.0, 0.6)) == []
+
+
+def test_a_wider_car_would_touch_what_is_parked():
+    assert len(in_the_way(120, 2.0, np.arange(10.0, 20.0, 1.0))) > 0
+
+
+def test_lidar_points_lie_on_the_cameras_exact_depth():
+    stage = Stage(CONFIG, 'day-clear', CPU)
+    camera = CAMERAS['CAM_FRONT']
+    sweep, picture = stage.sweep(0.0, EXACT), stage.picture(0.0, camera)
+    points = np.column_stack([sweep.points[:, :3], np.ones(len(sweep.points))])
+    in_camera = (np.linalg.inv(camera.T_ego_camera) @ EXACT.T_ego_lidar @ points.T)[:3]
+    u, v, z = picture.K @ in_camera
+    keep = z > 1.0
+    u, v, z = u[keep] / z[keep], v[keep] / z[keep], z[keep]
+    column, row = np.rint(u).astype(int), np.rint(v).astype(int)
+    keep = (row > 0) & (row < 63) & (column > 0) & (column < 95)
+    u, v, z, row, column = (a[keep] for a in (u, v, z, row, column))
+    patch = np.stack([
+        picture.depth[row + i, column + j] for i in (-1, 0, 1) for j in (-1, 0, 1)
+    ])  # fmt: skip
+    # A point lies between pixels: its depth is among those around it, except where the LiDAR,
+    # 33 cm above the camera, sees past an edge.
+    among = (z > patch.min(0) * 0.999 - 1e-3) & (z < patch.max(0) * 1.001 + 1e-3)
+    assert len(z) > 1000
+    assert among.mean() > 0.95
+    # On the bare road the plane is known: exact, wherever the point falls.
+    height = 1.84 + sweep.points[:, 2]
+    ground = np.abs(height) < 1e-3
+    assert ground.sum() > 3000
+    fall = -EXACT.bundles()[0][..., 2].reshape(-1).min()
+    assert np.linalg.norm(sweep.points[ground, :3], axis=1).min() == pytest.approx(
+        1.84 / fall, abs=1e-3
+    )
+
+
+def test_range_noise_is_as_the_mount_says():
+    stage = Stage(CONFIG, 'day-clear', CPU)
+    exact, noisy = (stage.sweep(0.0, mount).points for mount in (EXACT, LIDAR))
+    assert len(exact) == len(noisy)
+    error = np.linalg.norm(noisy[:, :3], axis=1) - np.linalg.norm(exact[:, :3], axis=1)
+    assert np.std(error) == pytest.approx(0.02, rel=0.05)
+    assert abs(np.mean(error)) < 1e-3
+    np.testing.assert_array_equal(noisy[:, 3:], exact[:, 3:])
+    assert not np.array_equal(noisy, stage.sweep(0.05, LIDAR).points[: len(noisy)])
+
+
+def test_sweep_has_range_rings_and_intensity_in_bounds(drive):
+    points = sweeps(drive)[0].points
+    assert points.dtype == np.float32
+    distance = np.linalg.norm(points[:, :3], axis=1)
+    assert distance.min() > 1.9
+    assert distance.max() < 100.2
+    assert 0 <= points[:, 3].min() <= points[:, 3].max() <= 255
+    elevation = np.rad2deg(np.arcsin(points[:, 2] / distance))
+    np.testing.assert_allclose(
+        elevation, np.linspace(-30, 10, 32)[points[:, 4].astype(int)], atol=1e-3
+    )
+
+
+def test_picture_matches_its_mount(drive):
+    frame = pictures(drive)[0]
+    assert frame.image.shape == (64, 96, 3)
+    assert frame.image.dtype == np.uint8
+    assert frame.depth.shape == (64, 96)
+    assert frame.depth.dtype == np.float32
+    np.testing.assert_array_equal(frame.K, CAMERAS[frame.channel].intrinsics(64, 96))
+    np.testing.assert_array_equal(frame.T_ego_camera, CAMERAS[frame.channel].T_ego_camera)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'duration_s': 0.0}, 'times and rates must be positive'),
+        ({'start_s': -1.0}, 'times and rates must be positive'),
+        ({'camera_hz': 0.0}, 'times and rates must be positive'),
+        ({'lidar_hz': -1.0}, 'times and rates must be positive'),
+        ({'channels': ()}, 'channels must be among CAM_FRONT'),
+        ({'channels': ('CAM_TOP',)}, 'CAM_TOP'),
+        ({'image_height': 0}, 'pixels'),
+        ({'image_width': -8}, 'pixels'),
+    ],
+)
+def test_config_out_of_range_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIG, **changes)
