@@ -38,9 +38,10 @@ def solid_texture(
     y = ((np.arange(height) - K[1, 2]) / K[1, 1]).astype(np.float32)[:, None] * z
     # Cells of 2 cm to 1 m, longer along one axis than the other: planks, bricks, gravel, leaves.
     cells_per_m = np.exp(rng.uniform(np.log(1.0), np.log(50.0)) + rng.uniform(-1.0, 1.0, 3))
+    shifts = rng.uniform(1e4, 2e4, 3)  # keeps cell numbers positive
     cell = [
         (axis * np.float32(scale) + np.float32(shift)).astype(np.int32) & (_SIZE - 1)
-        for axis, scale, shift in zip((x, y, z), cells_per_m, rng.uniform(1e4, 2e4, 3), strict=True)
+        for axis, scale, shift in zip((x, y, z), cells_per_m, shifts, strict=True)
     ]
     pattern = _volume()[cell[0], cell[1], cell[2]]
     # A pixel that covers several cells sees their mean, which is 0.
