@@ -150,6 +150,7 @@ def _at_output_size(
         depth = _enlarged(depth, size)
         confidence = None if confidence is None else _enlarged(confidence, size)
     if parameters.far_value == 'infinite':
+        # The predictor raises on faults of the network, so that NaN is beyond range alone.
         depth = np.where(np.isnan(depth), np.float32(np.inf), depth)
     if parameters.min_confidence > 0 and confidence is not None:
         depth = np.where(confidence >= parameters.min_confidence, depth, np.float32(np.nan))

@@ -15,18 +15,41 @@ def metric_depth(
     """Turn canonical inverse depth into the live camera's depth.
 
     Args:
-        inverse_depth: As the network gives it, any shape [1/m].
+        inverse_depth: As the network gives it, any shape [1/m], finite and above 0.
         spec: Of the network.
         focal_px: Of the live camera at the network's input size; None takes the canonical one.
 
     Returns:
-        Fresh array of the same shape [m]; NaN beyond range or where the network gave no number.
+        Fresh array of the same shape [m]; NaN means beyond range and nothing else.
     """
     scale = 1.0 if focal_px is None else focal_px / spec.canonical_focal_px
-    farthest = 1.0 / (BEYOND_RANGE_SHARE * spec.max_depth_m)
-    known = (inverse_depth > farthest) & np.isfinite(inverse_depth)
+    known = inverse_depth > 1.0 / (BEYOND_RANGE_SHARE * spec.max_depth_m)
     depth = np.full(inverse_depth.shape, np.nan, np.float32)
     return np.divide(np.float32(scale), inverse_depth, out=depth, where=known)
+
+
+def check_outputs(outputs: dict[str, NDArray[np.float32]], spec: ModelSpec) -> None:
+    """Require numbers of a network: no depth at all must not pass for depth beyond range.
+
+    Args:
+        outputs: Of the network, by name.
+        spec: Of the network.
+
+    Raises:
+        ValueError: If an inverse depth is not finite and above 0, or a confidence not finite.
+    """
+    inverse_depth = outputs['inverse_depth']
+    good = {'inverse_depth': np.isfinite(inverse_depth) & (inverse_depth > 0)}
+    rules = {'inverse_depth': 'finite and > 0', 'confidence': 'finite'}
+    if spec.has_confidence:
+        good['confidence'] = np.isfinite(outputs['confidence'])
+    for name, is_good in good.items():
+        if not is_good.all():
+            raise ValueError(
+                f'model {spec.name}: {name} must be {rules[name]}, got '
+                f'{np.count_nonzero(~is_good)} of {is_good.size} values that are not; the network '
+                'is faulty, take another backend or export it again'
+            )
 
 
 def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -12,7 +12,7 @@ from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.model_spec import load_spec, ModelSpec
 from ssd_depth_core.preprocess import focal_of, normalize, resize_intrinsics
 from ssd_depth_core.runtime.backends import Backend, BackendName, load_backend
-from ssd_depth_core.runtime.postprocess import metric_depth
+from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth
 
 SHIPPED_MODEL = Path(__file__).parents[1] / 'weights' / 'student.onnx'
 """What `model=None` means."""
@@ -119,7 +119,8 @@ class DepthPredictor:
 
         Raises:
             TypeError: If the image is not uint8.
-            ValueError: If the image is empty or not (H, W, 3), or K is not a pinhole matrix.
+            ValueError: If the image is empty or not (H, W, 3), K is not a pinhole matrix, or the
+                network gives what is no inverse depth.
         """
         (prediction,) = self.predict_batch([image], [K])
         return prediction
@@ -142,8 +143,8 @@ class DepthPredictor:
 
         Raises:
             TypeError: If an image is not uint8.
-            ValueError: If an image is empty or not (H, W, 3), a K is not a pinhole matrix, or
-                there are not as many Ks as images.
+            ValueError: If an image is empty or not (H, W, 3), a K is not a pinhole matrix, there
+                are not as many Ks as images, or the network gives what is no inverse depth.
         """
         Ks = [None] * len(images) if Ks is None else Ks
         if len(Ks) != len(images):
@@ -173,6 +174,7 @@ class DepthPredictor:
         for image, row in zip(images, blob, strict=True):
             self._fill(image, row)
         outputs = self._backend.run(blob)
+        check_outputs(outputs, self.spec)
         return [
             self._prediction(outputs, index, image.shape[:2], K)
             for index, (image, K) in enumerate(zip(images, Ks, strict=True))

@@ -51,9 +51,12 @@ OUTPUTS = {
 }
 
 
-def write_model(path: Path, *, confidence: bool = True, work_channels: int = 0) -> Path:
+def write_model(
+    path: Path, *, confidence: bool = True, work_channels: int = 0, floor: float = 1e-3
+) -> Path:
     """Write a network whose inverse depth is the red channel [1/m] and its confidence the green.
 
+    Where there is no red it says 1 km; with `floor` 0 it says 0, which is a fault.
     `work_channels` adds convolutions of so many channels to keep the processor busy.
     """
     shape = ['batch', 1, INPUT_HEIGHT, INPUT_WIDTH]
@@ -75,7 +78,8 @@ def write_model(path: Path, *, confidence: bool = True, work_channels: int = 0) 
             )
         nodes.append(helper.make_node('Add', [source, f'c{len(sizes) - 2}'], ['busy']))
         source = 'busy'
-    nodes.append(helper.make_node('Identity', [source], ['inverse_depth']))
+    constants.append(helper.make_tensor('floor', TensorProto.FLOAT, [], [floor]))
+    nodes.append(helper.make_node('Max', [source, 'floor'], ['inverse_depth']))
     outputs = [helper.make_tensor_value_info('inverse_depth', TensorProto.FLOAT, shape)]
     if confidence:
         nodes.append(helper.make_node('Gather', ['image', 'green'], ['confidence'], axis=1))

@@ -270,6 +270,14 @@ def test_broken_pictures_are_left_out_and_named(started, messages):
     assert 'image left out: image is cut off' in node.text()
 
 
+def test_fault_of_the_network_is_no_free_space(started, messages, tmp_path):
+    model = messages.write_model(tmp_path / 'faulty.onnx', floor=0.0)
+    _, peer, camera = started(model=model, far_value='infinite')
+    camera.send()  # its left half is black
+    assert 'model tiny: inverse_depth must be finite and > 0, got ' in error_of(peer)
+    assert not peer.received[DEPTH]
+
+
 def test_torn_jpeg_is_left_out_and_named(started, messages):
     _, peer, camera = started()
     good = camera.send(CompressedImage)

@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from ssd_depth_core.model_spec import ModelSpec
-from ssd_depth_core.runtime.postprocess import metric_depth, millimetres
+from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth, millimetres
 
 SPEC = ModelSpec(
     name='tiny',
@@ -33,9 +34,15 @@ def test_range_ends_at_97_percent_of_the_canonical_maximum() -> None:
     np.testing.assert_allclose(depth, [193.8, np.nan], rtol=1e-6)
 
 
-def test_what_is_no_inverse_depth_is_nan() -> None:
-    inverse = np.array([np.nan, np.inf, 0.0, -1.0], np.float32)
-    assert np.isnan(metric_depth(inverse, SPEC, None)).all()
+def test_what_is_no_inverse_depth_is_an_error_that_counts_it() -> None:
+    inverse = np.array([0.5, np.nan, np.inf, 0.0, -1.0], np.float32)
+    good = np.array([0.5, 1e-6], np.float32)
+    with pytest.raises(ValueError, match='model tiny: inverse_depth must be .* got 4 of 5 values'):
+        check_outputs({'inverse_depth': inverse, 'confidence': good}, SPEC)
+    with pytest.raises(ValueError, match='confidence must be finite, got 2 of 5'):
+        check_outputs({'inverse_depth': good, 'confidence': inverse}, SPEC)
+    check_outputs({'inverse_depth': good, 'confidence': good}, SPEC)
+    check_outputs({'inverse_depth': good}, replace(SPEC, has_confidence=False))
 
 
 def test_result_is_a_fresh_array() -> None:

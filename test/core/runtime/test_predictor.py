@@ -70,6 +70,14 @@ def test_beyond_range_is_nan(predictor: DepthPredictor) -> None:
     np.testing.assert_allclose(depth[2:4], 63.75, rtol=1e-6)
 
 
+def test_fault_of_the_network_is_an_error_and_not_beyond_range(predictor: DepthPredictor) -> None:
+    image = picture(51, size=(6, 8))
+    image[:2, :, 0] = 0  # inverse depth 0
+    with pytest.raises(ValueError, match='model tiny: inverse_depth .* got 16 of 48 values'):
+        predictor.predict(image)
+    np.testing.assert_allclose(predictor.predict(picture(51)).depth, 5.0, rtol=1e-6)
+
+
 @pytest.mark.parametrize('size', [(3, 4), (6, 8), (7, 31), (60, 80)])
 def test_picture_of_any_size_keeps_left_and_right(
     predictor: DepthPredictor, size: tuple[int, int]
