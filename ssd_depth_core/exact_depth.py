@@ -13,6 +13,9 @@ UNKNOWN = 0
 """Coded value where there is no depth (NaN)."""
 SKY = 65535
 """Coded value of the sky and of whatever stands too far to be coded."""
+MESSAGE_FORMAT = 'exact_depth; png, 1/256 m'
+"""`format` of a `sensor_msgs/CompressedImage` that holds such a picture. It is not the
+`16UC1; png compressed` of image_transport, which everybody reads as millimetres."""
 
 
 def encode_exact_depth(depth: NDArray[np.floating]) -> NDArray[np.uint16]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.bags.messages import stamp_ns
 from ssd_depth_core.bags.reader import BagReader
-from ssd_depth_core.exact_depth import decode_exact_depth
+from ssd_depth_core.exact_depth import decode_exact_depth, MESSAGE_FORMAT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ def read_depth(bag: Path, topic: str, info_topic: str) -> dict[int, DepthGrid]:
     Args:
         bag: Bag folder or file.
         topic: `sensor_msgs/Image` of encoding 32FC1 or 16UC1, or `sensor_msgs/CompressedImage`
-            that holds a PNG as `ssd_depth_core.exact_depth` codes it.
+            of `exact_depth.MESSAGE_FORMAT`.
         info_topic: Its `sensor_msgs/CameraInfo`.
 
     Returns:
@@ -73,9 +73,15 @@ def read_depth(bag: Path, topic: str, info_topic: str) -> dict[int, DepthGrid]:
 
 def _depth_of(message: Any, where: str) -> NDArray[np.float32]:
     if message.__msgtype__ == 'sensor_msgs/msg/CompressedImage':
+        # A 16-bit PNG does not tell what its steps are: by REP 118 they would be millimetres.
+        if message.format != MESSAGE_FORMAT:
+            raise ValueError(
+                f'{where} must be of format {MESSAGE_FORMAT!r}, got {message.format!r}; '
+                'write the bag with `depth_convert_nuscenes --exact-depth-stride`'
+            )
         coded = cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED)
         if coded is None or coded.dtype != np.uint16:
-            raise ValueError(f'{where} must hold 16-bit PNG, got format {message.format!r}')
+            raise ValueError(f'{where} must hold a 16-bit PNG; was it cut short?')
         return decode_exact_depth(coded)
     byte_order = '>' if message.is_bigendian else '<'
     if message.encoding == '32FC1':

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys import get_typestore, Stores
 from ssd_depth_core.checks import check_intrinsics
+from ssd_depth_core.exact_depth import MESSAGE_FORMAT
 from ssd_depth_core.geometry.quaternion import quaternion_of
 from ssd_depth_core.runtime.images import decode_image
 
@@ -222,11 +223,11 @@ def is_depth(message: Message) -> bool:
         message: `sensor_msgs/Image` or `sensor_msgs/CompressedImage`.
 
     Returns:
-        Whether one channel of 16 or 32 bits is meant.
+        Whether it is REP 118's depth, raw or compressed, or exact depth.
     """
     is_raw = message.__msgtype__ == 'sensor_msgs/msg/Image'
     encoding = message.encoding if is_raw else message.format
-    return bool(encoding.startswith(('16UC1', '32FC1', 'mono16')))
+    return bool(encoding.startswith(('16UC1', '32FC1', 'mono16', MESSAGE_FORMAT)))
 
 
 def rgb_image(message: Message) -> NDArray[np.uint8]:

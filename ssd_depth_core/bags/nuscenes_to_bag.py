@@ -24,12 +24,11 @@ from ssd_depth_core.bags import messages
 from ssd_depth_core.bags.writer import BagVersion, BagWriter
 from ssd_depth_core.checks import check_file
 from ssd_depth_core.data.nuscenes import NuScenes, read_lidar, SceneRecord, SensorRecord
+from ssd_depth_core.exact_depth import MESSAGE_FORMAT
 from ssd_depth_core.runtime.images import decode_image
 
 LIDAR_CHANNEL = 'LIDAR_TOP'
 """The only LiDAR of nuScenes."""
-EXACT_DEPTH_FORMAT = '16UC1; png compressed'
-"""Of the exact depth's messages; a step is 1/256 m, not REP 118's millimetre."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -288,7 +287,7 @@ def _add_exact_depth(bag: BagWriter, record: SensorRecord, root: Path, stride: i
     topics = f'/{_frame_of(record)}/exact_depth'
     info = messages.camera_info(header, K / [[stride], [stride], [1]], strided.shape)
     bag.write(f'{topics}/camera_info', info, stamp_ns)
-    image = messages.compressed_image(header, EXACT_DEPTH_FORMAT, png)
+    image = messages.compressed_image(header, MESSAGE_FORMAT, png)
     bag.write(f'{topics}/image/compressed', image, stamp_ns)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ssd_depth_core.bags import messages
 from ssd_depth_core.bags.writer import BagWriter
-from ssd_depth_core.exact_depth import encode_exact_depth
+from ssd_depth_core.exact_depth import encode_exact_depth, MESSAGE_FORMAT
 from ssd_depth_core.runtime.postprocess import millimetres
 from ssd_depth_ros.bag_depth import read_depth, read_messages
 
@@ -53,7 +53,7 @@ def test_rows_may_be_padded_and_bytes_swapped(tmp_path: Path) -> None:
 
 def test_exact_depth_comes_back(tmp_path: Path) -> None:
     png = cv2.imencode('.png', encode_exact_depth(DEPTH))[1].tobytes()
-    message = messages.compressed_image(header(), '16UC1; png compressed', png)
+    message = messages.compressed_image(header(), MESSAGE_FORMAT, png)
     grid = read_depth(write(tmp_path / 'a.mcap', message), '/depth', '/info')[STAMP]
     np.testing.assert_allclose(grid.depth, DEPTH, atol=1 / 512)
 
@@ -63,12 +63,20 @@ def test_other_pictures_are_errors(tmp_path: Path) -> None:
     wrong = messages.depth_image(header(), DEPTH)
     wrong.encoding = '64FC1'
     for name, message, match in (
-        ('png', messages.compressed_image(header(), 'png', grey), "16-bit PNG, got format 'png'"),
+        ('png', messages.compressed_image(header(), MESSAGE_FORMAT, grey), 'hold a 16-bit PNG'),
         ('raw', wrong, "must be 32FC1 or 16UC1, got '64FC1'"),
     ):
         bag = write(tmp_path / f'{name}.mcap', message)
         with pytest.raises(ValueError, match=match):
             read_depth(bag, '/depth', '/info')
+
+
+def test_compressed_millimetres_are_not_taken_for_exact_depth(tmp_path: Path) -> None:
+    png = cv2.imencode('.png', millimetres(DEPTH))[1].tobytes()
+    message = messages.compressed_image(header(), '16UC1; png compressed', png)
+    bag = write(tmp_path / 'a.mcap', message)
+    with pytest.raises(ValueError, match="'exact_depth; png, 1/256 m', got '16UC1; png comp"):
+        read_depth(bag, '/depth', '/info')
 
 
 def test_depth_without_its_own_camera_info_is_left_out(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ pytest.importorskip('rclpy')
 from rosbags.rosbag2 import Reader
 from ssd_depth_core.bags import messages as bag_messages
 from ssd_depth_core.bags.writer import BagWriter
-from ssd_depth_core.exact_depth import encode_exact_depth
+from ssd_depth_core.exact_depth import encode_exact_depth, MESSAGE_FORMAT
 from ssd_depth_core.preprocess import resize_intrinsics
 from ssd_depth_ros import demo_session
 from ssd_depth_ros.bag_depth import read_depth
@@ -61,7 +61,7 @@ def write_drive(
             bag.write(CAMERA_INFO, bag_messages.camera_info(header, K, SIZE), stamp)
             bag.write(IMAGE, image, stamp)
             if with_truth:
-                truth = bag_messages.compressed_image(header, '16UC1; png compressed', png)
+                truth = bag_messages.compressed_image(header, MESSAGE_FORMAT, png)
                 truth_K = resize_intrinsics(K, SIZE, TRUTH_SIZE)
                 info = bag_messages.camera_info(header, truth_K, TRUTH_SIZE)
                 bag.write(TRUTH_INFO, info, stamp)

@@ -85,7 +85,8 @@ def test_exact_depth_is_strided_together_with_its_intrinsics(tmp_path, nuscenes_
     info = next(m for t, _, m in read if t == '/cam_front/exact_depth/camera_info')
     strided = cv2.imdecode(image.data, cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(strided, coded[::3, ::3])
-    assert image.format == '16UC1; png compressed'
+    assert image.format == 'exact_depth; png, 1/256 m'
+    assert messages.is_depth(image)
     # A ray through row 3 v, column 3 u of the picture goes through row v, column u.
     K = messages.intrinsics(info, (16, 27))
     whole = NuScenes(nuscenes_root)
