@@ -43,6 +43,27 @@ def focal_of(K: NDArray[np.floating]) -> float:
     return float(np.sqrt(K[0, 0] * K[1, 1]))
 
 
+def resize_image(
+    image: NDArray[np.uint8], size: tuple[int, int], out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Bring a picture to a size, in training and at work by the same interpolation.
+
+    Args:
+        image: (H, W, 3).
+        size: (h, w) of the result, pixels.
+        out: (h, w, 3) to write into; allocated where None.
+
+    Returns:
+        (h, w, 3), averaged over areas, which keeps far, thin things from flickering; interpolated
+        linearly where a side grows, since areas cannot enlarge.
+    """
+    import cv2  # here, so that the arithmetic above needs NumPy alone
+
+    shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], dst=out, interpolation=how), np.uint8)
+
+
 def normalize(
     image: NDArray[np.uint8],
     mean: tuple[float, float, float],

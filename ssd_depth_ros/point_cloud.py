@@ -3,10 +3,10 @@
 from array import array
 import sys
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
+from ssd_depth_core.preprocess import resize_image
 from ssd_depth_ros.parameters import PointsParameters
 from std_msgs.msg import Header
 
@@ -63,7 +63,7 @@ class PointCloudWriter:
         if settings.fields == 'xyzi':
             points[..., 3] = confidence[::stride, ::stride]
         elif settings.fields == 'xyzrgb':
-            small = cv2.resize(image, depth.shape[::-1], interpolation=cv2.INTER_AREA)
+            small = resize_image(image, depth.shape)
             colour = points.view(np.uint8)[..., 12:16]
             colour[..., :3] = small[::stride, ::stride, ::-1]
             colour[..., 3] = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.preprocess import resize_intrinsics
+from ssd_depth_core.preprocess import resize_image, resize_intrinsics
 
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -119,9 +119,7 @@ def crop_resize(
     rows = slice(top, top + height), slice(left, left + width)
     if (height, width) == size:
         return image[rows], depth[rows], shifted
-    shrinks = height * width > size[0] * size[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image[rows], size[::-1], interpolation=method)
+    resized = resize_image(image[rows], size)
     # The EXACT form samples at pixel centres; plain INTER_NEAREST is off by up to half a pixel.
     nearest = cv2.resize(depth[rows], size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return resized, nearest, resize_intrinsics(shifted, (height, width), size)

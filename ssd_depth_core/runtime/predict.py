@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.model_spec import ModelSpec
+from ssd_depth_core.preprocess import resize_image
 from ssd_depth_core.runtime.backends import BackendName
 from ssd_depth_core.runtime.colormap import colorize, legend
 from ssd_depth_core.runtime.images import read_image
@@ -32,7 +33,7 @@ def side_by_side(image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArra
     """
     height = max(1, round(_VIEW_WIDTH * image.shape[0] / image.shape[1]))
     size = (_VIEW_WIDTH, height)
-    picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    picture = resize_image(image, size[::-1])
     # Nearest: a colour between near and far would be a distance that nobody predicted.
     coloured = cv2.resize(colorize(depth), size, interpolation=cv2.INTER_NEAREST)
     return np.hstack([picture, coloured, legend(height)])

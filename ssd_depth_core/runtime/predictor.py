@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.model_spec import load_spec, ModelSpec
-from ssd_depth_core.preprocess import focal_of, normalize, resize_intrinsics
+from ssd_depth_core.preprocess import focal_of, normalize, resize_image, resize_intrinsics
 from ssd_depth_core.runtime.backends import Backend, BackendName, load_backend
 from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth
 
@@ -182,11 +181,7 @@ class DepthPredictor:
 
     def _fill(self, image: NDArray[np.uint8], row: NDArray[np.float32]) -> None:
         """Resize and normalise one picture into one row of the network's input."""
-        height, width = self._size
-        shrinks = image.shape[0] >= height and image.shape[1] >= width
-        # Averaging over areas keeps far, thin things from flickering; it cannot enlarge.
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        cv2.resize(image, (width, height), dst=self._resized, interpolation=how)
+        resize_image(image, self._size, out=self._resized)
         ordered = self._resized if self.spec.colour_order == 'rgb' else self._resized[..., ::-1]
         normalize(ordered, self.spec.mean, self.spec.std, out=row)
 

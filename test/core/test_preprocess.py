@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ssd_depth_core.preprocess import focal_of, normalize, resize_intrinsics
+from ssd_depth_core.preprocess import focal_of, normalize, resize_image, resize_intrinsics
 
 K = np.array([[1266.4, 0.0, 816.3], [0.0, 1260.1, 491.5], [0.0, 0.0, 1.0]])
 SOURCE, TARGET = (900, 1600), (192, 320)
@@ -55,6 +55,32 @@ def test_the_corner_between_four_pixels_is_the_one_fixed_point_of_the_rule():
 
 def test_focal_is_the_geometric_mean():
     assert focal_of(np.diag([100.0, 400.0, 1.0])) == pytest.approx(200.0)
+
+
+def test_shrinking_averages_over_areas():
+    pytest.importorskip('cv2')
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    blocks = image.reshape(2, 2, 2, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(resize_image(image, (2, 2)), blocks, atol=0.5)
+
+
+# The last has fewer pixels than its source and is wider: areas would repeat its columns.
+@pytest.mark.parametrize('size', [(4, 8), (8, 8), (1, 6)])
+def test_a_side_that_grows_is_interpolated(size):
+    pytest.importorskip('cv2')
+    image = np.repeat(np.array([[0, 60, 120, 180]], np.uint8)[..., None], 3, 2).repeat(4, 0)
+    resized = resize_image(image, size)
+    assert resized.shape == (*size, 3)
+    centres = (np.arange(size[1]) + 0.5) * 4 / size[1] - 0.5
+    expected = 60 * np.clip(centres, 0, 3)
+    np.testing.assert_allclose(resized[0, :, 1], expected, atol=1)
+
+
+def test_resized_picture_is_written_into_the_array_it_is_given():
+    pytest.importorskip('cv2')
+    out = np.zeros((2, 3, 3), np.uint8)
+    resize_image(np.full((4, 6, 3), 9, np.uint8), (2, 3), out=out)
+    assert (out == 9).all()
 
 
 def test_normalize_matches_the_formula_per_channel():
