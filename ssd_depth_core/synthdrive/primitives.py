@@ -187,7 +187,7 @@ class Builder:
             actor: Index of the moving thing that the solids belong to, -1 for none.
         """
         self._origin = (x, y, z)
-        self._yaw = yaw
+        self._yaw, self._cos, self._sin = yaw, math.cos(yaw), math.sin(yaw)
         self._actor = actor
 
     def add(
@@ -221,16 +221,18 @@ class Builder:
             on_its_side: Whether the solid's z axis lies along the frame's y, as a wheel's does.
         """
         # Plain floats: a city has ten thousand solids, and tiny arrays would cost most of it.
-        c, s = math.cos(self._yaw), math.sin(self._yaw)
+        c, s = self._cos, self._sin
         x, y, z = self._origin
         where = (
             x + c * center[0] - s * center[1],
             y + s * center[0] + c * center[1],
             z + center[2],
         )
-        c, s = math.cos(self._yaw + yaw), math.sin(self._yaw + yaw)
-        rotation = (c, 0.0, s, s, 0.0, -c, 0.0, 1.0, 0.0)  # z tipped over to -y
-        if not on_its_side:
+        if yaw:
+            c, s = math.cos(self._yaw + yaw), math.sin(self._yaw + yaw)
+        if on_its_side:
+            rotation = (c, 0.0, s, s, 0.0, -c, 0.0, 1.0, 0.0)  # z tipped over to -y
+        else:
             rotation = (c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)
         offset = self._rng.random()
         row = (float(shape), *where, *half_size, *rotation, taper, float(material))

@@ -22,9 +22,12 @@ def colour(rng: Rng, low: float = 0.04, high: float = 0.7, saturation: float = 0
         Linear RGB in [0, 1].
     """
     grey = low + (high - low) * rng.random() ** 1.5
-    tint = 1.0 + saturation * rng.uniform(-1.0, 1.0, 3)
-    r, g, b = np.clip(grey * tint, 0.01, 0.95)
-    return float(r), float(g), float(b)
+    # Plain floats, as in `Builder.add`: a city draws thousands of colours.
+    r, g, b = (
+        min(max(grey * (1.0 + saturation * tint), 0.01), 0.95)
+        for tint in rng.uniform(-1.0, 1.0, 3).tolist()
+    )
+    return r, g, b
 
 
 VEHICLES = {'car': 0.55, 'suv': 0.2, 'van': 0.12, 'lorry': 0.08, 'bus': 0.05}
