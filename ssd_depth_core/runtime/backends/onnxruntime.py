@@ -51,8 +51,8 @@ def load(path: Path, num_threads: int | None) -> OnnxRuntimeBackend:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or 0
-    # Idle workers that spin take the cores from the rest of the robot: on two busy cores the network
-    # itself was measured 1.5 times as slow with them.
+    # Idle workers that spin take the cores from the rest of the robot: on two busy cores the
+    # network itself was measured 1.5 times as slow with them.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     try:
         session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 import openvino
 from ssd_depth_core.runtime.backends import Shape
 
-# float32 by name: where it may choose, OpenVINO takes a 16-bit type, which costs accuracy and, on a
-# CPU that must emulate it, was measured 33 times slower. No cache: compiling takes half a second,
-# and a stale cache is hard to see.
+# float32 by name: where it may choose, OpenVINO takes a 16-bit type, which costs accuracy and, on
+# a CPU that must emulate it, was measured 33 times slower. No cache: compiling takes half a
+# second, and a stale cache is hard to see.
 _OPTIONS = {
     'PERFORMANCE_HINT': 'LATENCY',
     'INFERENCE_PRECISION_HINT': 'f32',
@@ -18,9 +18,10 @@ _OPTIONS = {
 
 
 class OpenVinoBackend:
-    """Run a network with OpenVINO, compiled anew for each batch size that it meets.
+    """Run a network with OpenVINO, compiled for one picture and for the last other batch size.
 
-    A free batch axis left to the engine made one picture take 1.5 times as long.
+    A free batch axis left to the engine made one picture take 1.5 times as long; every size ever
+    met would fill the memory.
     """
 
     name = 'openvino'
@@ -52,7 +53,7 @@ class OpenVinoBackend:
         """
         batch = len(image)
         if batch not in self._requests:
-            self._requests[batch] = self._compile(batch)
+            self._requests = {1: self._requests[1], batch: self._compile(batch)}
         results = self._requests[batch].infer([image], share_inputs=True, share_outputs=True)
         return {name: results[name] for name in self.outputs}
 

@@ -26,6 +26,19 @@ def test_run_gives_every_output(make_model: MakeModel, name: str) -> None:
     np.testing.assert_allclose(outputs['confidence'], image[:, 1:2], rtol=1e-6)
 
 
+def test_openvino_keeps_one_batch_size_beside_one_picture(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = load_backend('openvino', make_model(), 1)
+    compiled = []
+    compile_for = backend._compile
+    monkeypatch.setattr(backend, '_compile', lambda n: compiled.append(n) or compile_for(n))
+    for batch in (1, 2, 3, 3, 1, 2):
+        image = np.full((batch, 3, 6, 8), batch, np.float32)
+        np.testing.assert_array_equal(backend.run(image)['inverse_depth'], image[:, :1])
+    assert compiled == [2, 3, 2]
+
+
 def test_auto_falls_back_to_onnxruntime(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
