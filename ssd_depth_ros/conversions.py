@@ -98,14 +98,7 @@ def rgb_from_compressed(
         decoded = decode_image(data)
         return decoded, decoded.shape[:2]
     size = jpeg_size(data)
-    reduction = _reduction(size, at_least)
-    decoded = decode_image(data, reduction)
-    if decoded.shape[:2] != _reduced(size, reduction):
-        raise ValueError(
-            f'JPEG of {size[1]}x{size[0]} is rotated by its EXIF orientation, and camera_info '
-            'speaks of the pixels as stored; turn EXIF off in the camera driver'
-        )
-    return decoded, size
+    return decode_image(data, _reduction(size, at_least)), size
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:

@@ -67,9 +67,9 @@ def main(argv: list[str] | None = None) -> int:
             image = read_image(path)
             prediction = predictor.predict(image, _intrinsics(options, image.shape[:2]))
             _write(options.out / path.stem, image, prediction.depth)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, cv2.error) as error:
             failed += 1
-            print(f'{progress} error: {error}', file=sys.stderr)
+            print(f'{progress} error: {_with_path(path, error)}', file=sys.stderr)
             continue
         written = f'{options.out / path.stem}.npy, .png'
         print(f'{progress} {path} -> {written}; {_summary(prediction.depth)}')
@@ -85,7 +85,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "network's grid, NaN beyond range) and NAME.png (to look at).",
         epilog=_EXAMPLE,
     )
-    parser.add_argument('image', nargs='+', type=Path, help='JPEG, PNG, ...')
+    parser.add_argument(
+        'image', nargs='+', type=Path, help='JPEG, PNG, ...; as stored, EXIF is ignored'
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder for the results; is made')
     parser.add_argument('--model', type=Path, help='ONNX file; the shipped student if left out')
     parser.add_argument('--backend', choices=get_args(BackendName), default='auto')
@@ -132,6 +134,11 @@ def _summary(depth: NDArray[np.float32]) -> str:
         return 'all beyond range'
     near, far = np.percentile(known, (5, 95))
     return f'{near:.1f} m to {far:.1f} m (5 % to 95 %)'
+
+
+def _with_path(path: Path, error: Exception) -> str:
+    """Name the picture where the error does not do so itself."""
+    return str(error) if str(path) in str(error) else f'{path}: {error}'
 
 
 def _fail(message: str) -> int:

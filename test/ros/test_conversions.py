@@ -181,16 +181,21 @@ def test_broken_jpeg_is_refused(keep):
         rgb_from_compressed(message, at_least=(20, 30))
 
 
-def test_exif_rotation_is_refused_because_camera_info_would_not_fit():
-    plain = bytes(compressed(smooth(100, 200)).data)
-    # One IFD entry: orientation (0x0112), a short, once, value 6 (a quarter turn).
-    tiff = b'MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0'
+# Value 6 asks for a quarter turn, 3 for a half, which no size tells.
+@pytest.mark.parametrize('orientation', [3, 6])
+def test_exif_rotation_is_ignored_because_camera_info_speaks_of_stored_pixels(orientation):
+    plain = compressed(smooth(100, 200))
+    # One IFD entry: orientation (0x0112), a short, once.
+    tiff = b'MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0%c\0\0\0\0\0\0' % orientation
     payload = b'Exif\0\0' + tiff
     segment = b'\xff\xe1' + (len(payload) + 2).to_bytes(2, 'big') + payload
-    message = CompressedImage()
-    message.data = array('B', plain[:2] + segment + plain[2:])
-    with pytest.raises(ValueError, match='200x100 is rotated by its EXIF'):
-        rgb_from_compressed(message, at_least=(100, 100))
+    data = bytes(plain.data)
+    turned = CompressedImage()
+    turned.data = array('B', data[:2] + segment + data[2:])
+    for at_least in ((100, 100), (50, 50)):
+        decoded, size = rgb_from_compressed(turned, at_least)
+        assert size == (100, 200)
+        np.testing.assert_array_equal(decoded, rgb_from_compressed(plain, at_least)[0])
 
 
 def test_jpeg_size_skips_other_segments_and_fill_bytes():

@@ -1,4 +1,6 @@
 from pathlib import Path
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -45,6 +47,17 @@ def test_padding_after_the_end_is_no_damage() -> None:
 def test_what_is_no_picture_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=f'{len(data)} bytes are no picture'):
         decode_image(data)
+
+
+def test_picture_too_large_for_opencv_is_an_error() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checked = kind + data
+        return struct.pack('>I', len(data)) + checked + struct.pack('>I', zlib.crc32(checked))
+
+    size = struct.pack('>IIBBBBB', 60_000, 60_000, 8, 2, 0, 0, 0)
+    start = b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', size)
+    with pytest.raises(ValueError, match='cannot decode .*; the picture is damaged or too large'):
+        decode_image(start + chunk(b'IDAT', b'') + chunk(b'IEND', b''))
 
 
 def test_file_is_named_in_the_message(tmp_path: Path) -> None:

@@ -65,6 +65,21 @@ def test_zero_focal_length_is_an_error(
     assert 'focal lengths > 0 px, got fx=0' in capsys.readouterr().err
 
 
+def test_fault_of_opencv_names_the_picture(
+    make_model: MakeModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise cv2.error('no memory')
+
+    monkeypatch.setattr(predict, 'side_by_side', fail)
+    path = write_picture(tmp_path / 'a.png')
+    assert run(make_model(), path) == 1
+    assert f'[1/1] error: {path}: no memory' in capsys.readouterr().err
+
+
 def test_two_pictures_of_one_name_are_refused(
     make_model: MakeModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
