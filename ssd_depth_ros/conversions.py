@@ -58,14 +58,18 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
     if message.step < row_bytes:
         raise ValueError(
             f'image step must be at least {row_bytes} bytes for {width} pixels of {encoding}, '
-            f'got {message.step}'
+            f'got {message.step}; the camera driver fills the message wrongly'
         )
     if len(message.data) < message.step * height:
         raise ValueError(
-            f'image is cut off: {message.step} x {height} bytes expected, got {len(message.data)}'
+            f'image is cut off: {message.step} x {height} bytes expected, got '
+            f'{len(message.data)}; the camera driver fills the message wrongly'
         )
     if encoding in _YUV and width % 2:
-        raise ValueError(f'image of encoding {encoding} must have an even width, got {width}')
+        raise ValueError(
+            f'image of encoding {encoding} must have an even width, got {width}; set another '
+            'width or encoding in the camera driver'
+        )
     rows = np.frombuffer(message.data, np.uint8)[: message.step * height]
     rows = rows.reshape(height, message.step)[:, :row_bytes]
     if encoding == 'mono16':
@@ -121,7 +125,10 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
             return height, width
         # 0xFF may be repeated as padding before a marker.
         position += 1 if marker == 0xFF else 2 + length
-    raise ValueError(f'JPEG of {len(data)} bytes has no frame header; the file is damaged')
+    raise ValueError(
+        f'JPEG of {len(data)} bytes has no frame header; it was damaged on its way, look at the '
+        'camera driver'
+    )
 
 
 def _reduced(size: tuple[int, int], reduction: Reduction) -> tuple[int, int]:
@@ -147,7 +154,10 @@ def _rgb_by_cv_bridge(message: Image) -> NDArray[np.uint8]:
     try:
         return CvBridge().imgmsg_to_cv2(message, 'rgb8')
     except CvBridgeError as error:
-        raise ValueError(f'image encoding {message.encoding!r}: {error}') from error
+        raise ValueError(
+            f'image encoding {message.encoding!r} is not one that cv_bridge makes RGB of '
+            f'({error}); set one of {", ".join(_ENCODINGS)} in the camera driver'
+        ) from error
 
 
 class ImageWriter:
