@@ -128,10 +128,21 @@ def test_what_cv_bridge_refuses_is_a_clear_error(monkeypatch):
         rgb_from_image(image('odd', [1, 2, 3, 4]))
 
 
-@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16'])
-def test_agrees_with_cv_bridge(encoding):
+@pytest.mark.parametrize(
+    ('encoding', 'pixel_bytes'),
+    [
+        ('rgb8', 3),
+        ('bgr8', 3),
+        ('rgba8', 4),
+        ('bgra8', 4),
+        ('mono8', 1),
+        ('mono16', 2),
+        ('yuv422', 2),
+        ('yuv422_yuy2', 2),
+    ],
+)
+def test_agrees_with_cv_bridge(encoding, pixel_bytes):
     cv_bridge = pytest.importorskip('cv_bridge')
-    pixel_bytes = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'mono16': 2}[encoding]
     data = np.random.default_rng(0).integers(0, 256, 6 * 8 * pixel_bytes, np.uint8).tobytes()
     message = image(encoding, data, height=6, width=8)
     expected = cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8')
