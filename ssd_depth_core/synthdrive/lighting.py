@@ -215,19 +215,21 @@ class Geometry:
         self, surface: Surface, look: Appearance, sky: Sky, ego: tuple[float, float, float]
     ) -> torch.Tensor:
         """Add street lamps, other cars' lamps and the own head lamps, (T, R, 3)."""
-        position, normal = surface.position, look.normal
+        # Coordinates first, (3, T, R): dozens of lamps run twice as fast over whole planes.
+        position = surface.position.movedim(-1, 0).contiguous()
+        normal = look.normal.movedim(-1, 0).contiguous()
         total = torch.zeros_like(position)
         eye = self.camera.T_world_camera[:3, 3]
         place, power = to_tensor(self.scene.lamps, position.device)
         if len(place):
             nearest = (place - eye).norm(dim=1).argsort()[:MAX_LAMPS]
             for where, strength in zip(place[nearest], power[nearest], strict=True):
-                away = where - position
-                square = (away * away).sum(-1)
-                to_lamp = away / square.sqrt()[..., None]
-                downward = to_lamp[..., 2].clamp(0, 1)  # lamps have hoods
-                gain = (normal * to_lamp).sum(-1).clamp(min=0) * downward / (square + 1.0)
-                total += gain[..., None] * strength
+                away = where[:, None, None] - position
+                square = (away * away).sum(0)
+                to_lamp = away / square.sqrt()
+                downward = to_lamp[2].clamp(0, 1)  # lamps have hoods
+                gain = (normal * to_lamp).sum(0).clamp(min=0) * downward / (square + 1.0)
+                total += gain * strength[:, None, None]
         solids = self.scene.solids
         beams = (solids.material == Material.LIGHT) & (solids.emission.amax(1) > 0.5)
         beams &= (solids.center - eye).norm(dim=1) < 70.0
@@ -247,7 +249,7 @@ class Geometry:
                 lamp = position.new_tensor([x + c * 1.8 - s * side, y + s * 1.8 + c * side, 0.7])
                 power_own = position.new_tensor([30.0, 29.0, 26.0]) * sky.head_lamps
                 total += _beam(position, normal, lamp, forward, power_own)
-        return total
+        return total.movedim(0, -1).contiguous()
 
     def _wet(self, lit: torch.Tensor, sky: Sky, ego: tuple[float, float, float]) -> torch.Tensor:
         """Let the wet ground mirror what stands on it, by a second ray."""
@@ -289,12 +291,12 @@ def _beam(
     forward: torch.Tensor,
     power: torch.Tensor,
 ) -> torch.Tensor:
-    """Give a dipped head lamp's light: wide sideways, cut off above its own height."""
-    away = position - lamp
-    square = (away * away).sum(-1)
-    ray = away / square.sqrt().clamp(min=1e-3)[..., None]
-    ahead = (ray @ forward).clamp(min=0)
-    rise = ray[..., 2] - forward[2]
+    """Give a dipped head lamp's light, (3, T, R): wide sideways, cut off above its own height."""
+    away = position - lamp[:, None, None]
+    square = (away * away).sum(0)
+    ray = away / square.sqrt().clamp(min=1e-3)
+    ahead = (ray * forward[:, None, None]).sum(0).clamp(min=0)
+    rise = ray[2] - forward[2]
     shape = ahead**12 * torch.sigmoid(-rise * 60.0 + 0.3)
-    cosine = -(normal * ray).sum(-1).clamp(max=0)
-    return (shape * cosine / (square + 0.5))[..., None] * power
+    cosine = -(normal * ray).sum(0).clamp(max=0)
+    return shape * cosine / (square + 0.5) * power[:, None, None]
