@@ -4,10 +4,13 @@ The executor's one thread receives; it leaves images in a one-slot mailbox. One 
 the newest, and decodes, predicts and publishes it. So a slow network makes frames fewer, not late.
 """
 
+from collections.abc import Callable
+import functools
 import math
 import platform
 import sys
 import time
+import traceback
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -42,13 +45,35 @@ IMAGE_QUEUE = 5
 """Images the middleware holds. The executor empties it at once into the mailbox, where old images
 are dropped and counted; in a queue of one the middleware would drop some that nobody counts."""
 OVERRIDABLE = QoSOverridingOptions.with_default_policies
+USER_ERRORS = (ImportError, OSError, RuntimeError, ValueError)
+"""What a wrong model, parameter or QoS override raises in a transition; others are bugs."""
+Transition = Callable[['DepthNode', LifecycleState], TransitionCallbackReturn]
+
+
+def _guarded(step: Transition) -> Transition:
+    """Log and keep why a transition fails: rclpy would drop the exception unread."""
+
+    @functools.wraps(step)
+    def transition(node: 'DepthNode', state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return step(node, state)
+        except Exception as error:
+            is_bug = not isinstance(error, USER_ERRORS)
+            reason = repr(error) if is_bug else str(error)
+            node.failure = f'{step.__name__.removeprefix("on_")} failed: {reason}'
+            details = f'\n{traceback.format_exc()}' if is_bug else ''
+            node.get_logger().error(f'{node.failure}{details}')
+            return TransitionCallbackReturn.ERROR
+
+    return transition
 
 
 class DepthNode(LifecycleNode):
     """Publish depth for a camera.
 
     `configure` loads the model and advertises, `activate` subscribes and starts the worker,
-    `deactivate` and `cleanup` undo that. Parameters are those of `parameters.Parameters`.
+    `deactivate` and `cleanup` undo that. Where one of them fails, the node undoes all and is
+    unconfigured. Parameters are those of `parameters.Parameters`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -62,7 +87,8 @@ class DepthNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
         self._state = 'unconfigured'
-        self._configure_error = ''
+        self.failure = ''
+        """Which transition failed last, and why; empty once the node has been configured since."""
         self._predictor: DepthPredictor | None = None
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
@@ -84,6 +110,7 @@ class DepthNode(LifecycleNode):
             post_callback=self._on_clock_jump,
         )
 
+    @_guarded
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and advertise.
 
@@ -91,20 +118,14 @@ class DepthNode(LifecycleNode):
             state: The previous one.
 
         Returns:
-            FAILURE where the model cannot be loaded; the node then stays unconfigured.
+            SUCCESS; ERROR where it fails, as do all the others.
         """
-        try:
-            self._configure()
-        # The model is what fails; but whatever it is, rclpy would swallow it without a word.
-        except Exception as error:
-            self._configure_error = str(error)
-            self.get_logger().error(f'configure failed: {error}')
-            self._release()
-            return TransitionCallbackReturn.FAILURE
-        self._configure_error = ''
+        self._configure()
+        self.failure = ''
         self._state = 'inactive'
         return super().on_configure(state)
 
+    @_guarded
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker.
 
@@ -133,6 +154,7 @@ class DepthNode(LifecycleNode):
         self._state = 'active'
         return result
 
+    @_guarded
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop the worker.
 
@@ -146,6 +168,7 @@ class DepthNode(LifecycleNode):
         self._state = 'inactive'
         return super().on_deactivate(state)
 
+    @_guarded
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release the model and stop advertising.
 
@@ -159,6 +182,7 @@ class DepthNode(LifecycleNode):
         self._state = 'unconfigured'
         return super().on_cleanup(state)
 
+    @_guarded
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything.
 
@@ -173,10 +197,31 @@ class DepthNode(LifecycleNode):
         self._state = 'finalized'
         return super().on_shutdown(state)
 
+    @_guarded
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Undo what a failed transition has left.
+
+        Args:
+            state: The one before that transition.
+
+        Returns:
+            SUCCESS: the node is unconfigured, and may be configured again.
+        """
+        self.stop()
+        self._release()
+        self._state = 'unconfigured'
+        return super().on_error(state)
+
     def autostart(self) -> None:
-        """Configure and activate, as a lifecycle manager would."""
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
+        """Configure and activate, as a lifecycle manager would; the node lives on without."""
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                name = self.get_fully_qualified_name()
+                self.get_logger().error(
+                    f'autostart ended; once the cause is mended: ros2 lifecycle set {name} '
+                    'configure, then the same with activate'
+                )
+                return
 
     def stop(self) -> None:
         """Unsubscribe and end the worker thread, whatever the state."""
@@ -275,7 +320,7 @@ class DepthNode(LifecycleNode):
         fault, fault_s = (worker and worker.last_fault) or ('', -math.inf)
         health = Health(
             state=self._state,
-            configure_error=self._configure_error,
+            failure=self.failure,
             fault=fault,
             fault_age_s=now - fault_s,
             silence_s=now - self._last_image_s,

@@ -16,8 +16,8 @@ class Health:
 
     state: str
     """Label of the lifecycle state."""
-    configure_error: str = ''
-    """Why the last configure transition failed; empty if it did not."""
+    failure: str = ''
+    """Which transition failed last, and why; empty if none did."""
     fault: str = ''
     """Why the last unusable image was unusable."""
     fault_age_s: float = float('inf')
@@ -42,7 +42,7 @@ def status_of(
         report: Figures of now; None while not active.
 
     Returns:
-        ERROR for a failed configure or a recent unusable image, WARN where images are missing or
+        ERROR for a failed transition or a recent unusable image, WARN where images are missing or
         dropped, else OK; with every figure as a key.
     """
     level, message = _judge(health, report)
@@ -64,8 +64,8 @@ def status_of(
 
 
 def _judge(health: Health, report: Report | None) -> tuple[bytes, str]:
-    if health.configure_error:
-        return DiagnosticStatus.ERROR, f'configure failed: {health.configure_error}'
+    if health.failure:
+        return DiagnosticStatus.ERROR, health.failure
     if report is None:
         return DiagnosticStatus.OK, health.state
     if health.fault_age_s < HOLD_S:

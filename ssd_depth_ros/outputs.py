@@ -67,16 +67,19 @@ class Outputs:
             'colormap': switches.colormap,
         }
         self._node = node
-        self._publishers: dict[str, LifecyclePublisher] = {
-            name: node.create_lifecycle_publisher(
-                kind,
-                topic,
-                OUTPUT_QOS,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
-            for name, (topic, kind) in _TOPICS.items()
-            if on[name]
-        }
+        self._publishers: dict[str, LifecyclePublisher] = {}
+        try:
+            for name, (topic, kind) in _TOPICS.items():
+                if on[name]:
+                    self._publishers[name] = node.create_lifecycle_publisher(
+                        kind,
+                        topic,
+                        OUTPUT_QOS,
+                        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                    )
+        except Exception:
+            self.destroy()  # the caller never gets this object, and could not
+            raise
         self._images = {name: ImageWriter() for name in ('depth', 'confidence', 'colormap')}
         self._points = PointCloudWriter()
         self._next_points_s = 0.0

@@ -233,6 +233,76 @@ def test_model_repaired_later_can_be_configured(start_node, camera, messages, tm
     assert peer.wait_status(lambda status: status.message == 'running')
 
 
+NONSENSE = 'failed: Unexpected QoS override for policy `reliability`: `nonsense`'
+
+
+def test_failed_activate_is_named_and_undone(start_node):
+    node, peer = start_node(**{'qos_overrides./camera_info.subscription.reliability': 'nonsense'})
+    peer.listen('/diagnostics')
+    for _ in range(2):
+        assert f'activate {NONSENSE}' in error_of(peer)
+        assert peer.state() == 'unconfigured'
+        assert not peer.node.count_publishers('/depth_node/depth/image')
+        assert not peer.image.get_subscription_count()
+        assert peer.change_state(Transition.TRANSITION_CONFIGURE)
+        assert peer.wait_status(lambda status: status.message == 'inactive')
+        assert not peer.change_state(Transition.TRANSITION_ACTIVATE)
+    assert 'ros2 lifecycle set /depth_node configure' in node.text()
+
+
+def test_output_that_cannot_be_advertised_takes_the_others_along(start_node):
+    _, peer = start_node(**{'qos_overrides./depth_node/points.publisher.reliability': 'nonsense'})
+    peer.listen('/diagnostics')
+    assert f'configure {NONSENSE}' in error_of(peer)
+    assert not peer.node.count_publishers('/depth_node/depth/image')
+    assert not peer.change_state(Transition.TRANSITION_CONFIGURE)
+    assert peer.state() == 'unconfigured'
+
+
+@pytest.fixture
+def node_here(model):
+    """A configured and active node in this process, where its methods can be made to fail."""
+    import rclpy
+    from ssd_depth_ros.depth_node import DepthNode
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    values = {'model': str(model), 'backend': 'onnxruntime', 'num_threads': 1}
+    overrides = [rclpy.Parameter(name, value=value) for name, value in values.items()]
+    node = DepthNode(context=context, parameter_overrides=overrides)
+    node.autostart()
+    yield node
+    node.stop()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize('error', [OSError('no such device'), KeyError('gone')])
+@pytest.mark.parametrize(
+    ('before', 'transition', 'method'),
+    [((), 'deactivate', 'stop'), (('deactivate',), 'cleanup', '_release')],
+)
+def test_failed_way_down_is_named_and_finished(
+    node_here, monkeypatch, capfd, before, transition, method, error
+):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    def fail_once():
+        monkeypatch.undo()
+        raise error
+
+    for name in before:
+        getattr(node_here, f'trigger_{name}')()
+    monkeypatch.setattr(node_here, method, fail_once)
+    result = getattr(node_here, f'trigger_{transition}')()
+    assert result == TransitionCallbackReturn.ERROR
+    assert f'{transition} failed: ' in node_here.failure
+    assert str(error) in node_here.failure
+    assert ('Traceback' in capfd.readouterr().err) == isinstance(error, KeyError)
+    assert node_here.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert not node_here.failure
+
+
 def broken_images(messages):
     def cut_off(header):
         message = messages.image(header, messages.picture(*SIZE))

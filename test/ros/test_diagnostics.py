@@ -35,9 +35,10 @@ def test_inactive_node_is_ok_and_names_its_state():
     assert judge(Health(state='unconfigured')) == (OK, 'unconfigured')
 
 
-def test_failed_configure_is_an_error_with_its_reason():
-    health = Health(state='unconfigured', configure_error='model not found at /x.onnx')
-    assert judge(health) == (ERROR, 'configure failed: model not found at /x.onnx')
+@pytest.mark.parametrize('state', ['unconfigured', 'active', 'finalized'])
+def test_failed_transition_is_an_error_with_its_reason(state):
+    health = Health(state=state, failure='configure failed: model not found at /x.onnx')
+    assert judge(health, report()) == (ERROR, 'configure failed: model not found at /x.onnx')
 
 
 def test_running_node_is_ok():
