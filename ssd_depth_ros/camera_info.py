@@ -123,6 +123,10 @@ def _window(
     return resize_intrinsics(moved, binning, (1, 1))
 
 
+class CacheClosed(Exception):
+    """Says that an image waits for its camera_info in vain, because the node stops."""
+
+
 class CameraInfoCache:
     """Find the camera_info of an image's stamp among those received, or else the newest."""
 
@@ -133,6 +137,7 @@ class CameraInfoCache:
         self._newest: CameraInfo | None = None
         self._paired = True
         self._missed: tuple[int, int] | None = None
+        self._closed = False
 
     def add(self, info: CameraInfo) -> None:
         """Remember a message.
@@ -161,15 +166,26 @@ class CameraInfoCache:
 
         Returns:
             The message, None if there is none at all; and whether its stamp is the image's.
+
+        Raises:
+            CacheClosed: If the cache was closed, also under the wait.
         """
         key = _key(header)
         with self._arrived:
             if self._paired:
-                self._arrived.wait_for(lambda: key in self._by_stamp, timeout_s)
+                self._arrived.wait_for(lambda: self._closed or key in self._by_stamp, timeout_s)
+            if self._closed:
+                raise CacheClosed
             exact = self._by_stamp.get(key)
             self._paired = exact is not None
             self._missed = None if exact else key
             return exact or self._newest, exact is not None
+
+    def close(self) -> None:
+        """Let an image go that waits for its camera_info."""
+        with self._arrived:
+            self._closed = True
+            self._arrived.notify_all()
 
 
 def _key(header: Header) -> tuple[int, int]:

@@ -68,6 +68,7 @@ class Pipeline:
 
         Raises:
             ValueError: If the image or its camera_info cannot be used; the message says why.
+            CacheClosed: If `close` was called before the image's camera_info came.
         """
         message = received.message
         spec = self._predictor.spec
@@ -99,6 +100,10 @@ class Pipeline:
             'publish': published - predicted,
             'latency': published - received.at_s,
         }
+
+    def close(self) -> None:
+        """Let an image in work go that waits for its camera_info."""
+        self._cameras.close()
 
     def _calibration(
         self, header: Header, size: tuple[int, int], parameters: Parameters

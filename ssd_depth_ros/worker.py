@@ -6,6 +6,7 @@ import time
 
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
+from ssd_depth_ros.camera_info import CacheClosed
 from ssd_depth_ros.mailbox import Mailbox
 from ssd_depth_ros.parameters import Parameters
 from ssd_depth_ros.pipeline import Pipeline, Received
@@ -50,14 +51,18 @@ class Worker:
         return self.statistics.report(self._mailbox.dropped)
 
     def stop(self) -> None:
-        """Finish the image in work and end the thread."""
+        """Finish the image in work, unless it waits for its camera_info, and end the thread."""
         self._mailbox.close()
+        # Before the join: it is the executor's thread that waits here, and nobody else delivers.
+        self._pipeline.close()
         self._thread.join()
 
     def _run(self) -> None:
         while (received := self._mailbox.take()) is not None:
             try:
                 seconds = self._pipeline.process(received, self._parameters())
+            except CacheClosed:
+                return
             # Whatever one image brings up, from the engine too, must not stop those after it: a
             # dead worker would leave a node that looks alive and is deaf.
             except Exception as error:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from ssd_depth_ros.camera_info import (
+    CacheClosed,
     calibration_from,
     CameraInfoCache,
     is_calibrated,
@@ -128,6 +129,16 @@ def test_pair_under_way_is_waited_for():
     Timer(0.05, cache.add, [info(1)]).start()
     found, is_exact = cache.find(header(1), 10)
     assert (found.header.stamp.sec, is_exact) == (1, True)
+
+
+def test_closing_lets_a_waiting_image_go():
+    cache = CameraInfoCache()
+    cache.add(info(1))
+    Timer(0.05, cache.close).start()
+    started = time.monotonic()
+    with pytest.raises(CacheClosed):
+        cache.find(header(2), 60)
+    assert time.monotonic() - started < 30
 
 
 def test_latched_camera_is_waited_for_once():
