@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
-from ssd_depth_core.synthdrive.primitives import concatenate
+from ssd_depth_core.synthdrive.primitives import concatenate, Primitives
 from ssd_depth_core.synthdrive.renderer import Camera
 from ssd_depth_core.synthdrive.sensors import Condition
 from ssd_depth_core.synthdrive.traffic import clutter, traffic
@@ -111,6 +111,7 @@ def random_pictures(
     width: int,
     device: torch.device,
     noise: NoiseBank,
+    queue_odds: float = 0.0,
 ) -> Iterator[Picture]:
     """Render several views of one city.
 
@@ -123,6 +124,7 @@ def random_pictures(
         width: Pixels.
         device: Where to render.
         noise: Texture source on the device.
+        queue_odds: Probability that a car stands close ahead of the camera's.
 
     Yields:
         One picture a view, in order.
@@ -134,7 +136,8 @@ def random_pictures(
             view_seed = city_seed * 1000 + attempt
             attempt += 1
             view = draw_view(city, view_seed, height, width)
-            geometry = _geometry(city, view, view_seed, height, width, device, noise)
+            cars = traffic(city.style, view_seed, view.x, view.y, view.yaw, queue_odds)
+            geometry = _geometry(city, view, view_seed, cars, height, width, device, noise)
             depth = geometry.depth().cpu().numpy()
             if np.quantile(depth, 0.1) > 1.0 and np.median(depth) > 2.5:
                 break
@@ -153,6 +156,7 @@ def _geometry(
     city: City,
     view: RandomView,
     seed: int,
+    cars: Primitives,
     height: int,
     width: int,
     device: torch.device,
@@ -160,7 +164,7 @@ def _geometry(
 ) -> Geometry:
     """Build the scene around a view and cast its rays."""
     solids, lamps = city.near(view.x, view.y)
-    parts = [solids, traffic(city.style, seed, view.x, view.y, view.yaw)]
+    parts = [solids, cars]
     if view.clutter:
         parts.append(clutter(seed, view.x, view.y))
     camera = Camera(

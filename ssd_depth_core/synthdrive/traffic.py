@@ -5,8 +5,15 @@ from ssd_depth_core.synthdrive import props
 from ssd_depth_core.synthdrive.primitives import Builder, Material, Primitives, Shape
 from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M
 
+FREE_M = 9.0
+"""Radius around the camera's car within which no lane holds another."""
+FREE_IN_QUEUE_M = 14.0
+"""The same behind a car that stands close ahead: what follows it keeps its distance."""
 
-def traffic(style: CityStyle, seed: int, x: float, y: float, yaw: float) -> Primitives:
+
+def traffic(
+    style: CityStyle, seed: int, x: float, y: float, yaw: float, queue_odds: float = 0.0
+) -> Primitives:
     """Put cars, cyclists and people onto the roads around a camera, for a single picture.
 
     Args:
@@ -15,6 +22,7 @@ def traffic(style: CityStyle, seed: int, x: float, y: float, yaw: float) -> Prim
         x: Of the camera's car, which is left free [m].
         y: Likewise [m].
         yaw: Heading of that car [rad].
+        queue_odds: Probability that another car stands close ahead, as at a red light.
 
     Returns:
         Solids, possibly none besides one far below the ground.
@@ -24,6 +32,16 @@ def traffic(style: CityStyle, seed: int, x: float, y: float, yaw: float) -> Prim
     builder.place(0.0, 0.0, 0.0, z=-50.0)
     builder.add(Shape.BOX, (0, 0, 0), (0.1, 0.1, 0.1), (0.5, 0.5, 0.5))
     density = rng.uniform(0.0, 1.0)
+    # Its own draws, so that the rest of the traffic does not depend on the odds.
+    queue = np.random.default_rng([style.seed, 8, seed])
+    queued = queue.random() < queue_odds
+    if queued:
+        ahead = 2.5 + queue.uniform(2.5, 7.0)  # half a car, and the gap to it
+        aside = queue.normal(0.0, 0.3)
+        c, s = np.cos(yaw), np.sin(yaw)
+        builder.place(x + c * ahead - s * aside, y + s * ahead + c * aside, yaw)
+        props.car(builder, queue, lights_on=True, kinds=('car', 'suv', 'van'))
+    free_m = FREE_IN_QUEUE_M if queued else FREE_M
     for axis in (0, 1):  # roads along x, then along y
         pitch, half = style.pitch[1 - axis], style.half_road[axis]
         position, across = ((x, y), (y, x))[axis]
@@ -38,7 +56,7 @@ def traffic(style: CityStyle, seed: int, x: float, y: float, yaw: float) -> Prim
                 while along < position + 90.0:
                     place = (along, offset) if axis == 0 else (offset, along)
                     heading = (0.0 if direction > 0 else np.pi) + (np.pi / 2 if axis else 0.0)
-                    clear = np.hypot(place[0] - x, place[1] - y) > 9.0
+                    clear = np.hypot(place[0] - x, place[1] - y) > free_m
                     if clear and rng.random() < density:
                         builder.place(*place, heading + rng.normal(0.0, 0.03))
                         if rng.random() < 0.08:
