@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from threading import Thread
 import time
+import traceback
 
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
@@ -17,7 +18,10 @@ LOG_PERIOD_S = 5.0
 
 
 class Worker:
-    """Work on images from activation to deactivation."""
+    """Work on images from activation to deactivation.
+
+    `last_fault` holds why the last unusable image was unusable, and when by `time.monotonic`.
+    """
 
     def __init__(
         self, pipeline: Pipeline, parameters: Callable[[], Parameters], node: Node
@@ -68,15 +72,25 @@ class Worker:
             except Exception as error:
                 if not self._node.context.ok():
                     return  # a signal has ended ROS under the image in work
-                self.statistics.faulty()
-                reason = f'{error}' if isinstance(error, ValueError) else f'{error!r}'
-                self.last_fault = (reason, time.monotonic())
-                self._node.get_logger().error(
-                    f'image left out: {reason}', throttle_duration_sec=LOG_PERIOD_S
-                )
+                self._record(error)
             else:
                 seconds['age'] = self._age_s(received.message.header.stamp)
                 self.statistics.published(seconds)
+
+    def _record(self, error: Exception) -> None:
+        """Count, keep and log why an image was left out."""
+        self.statistics.faulty()
+        logger = self._node.get_logger()
+        if isinstance(error, ValueError):
+            reason = str(error)
+            logger.error(f'image left out: {reason}', throttle_duration_sec=LOG_PERIOD_S)
+        else:
+            # Not an image's fault, so the line of code is what helps. Two calls, because rclpy
+            # throttles by call: bad images must not hide a bug.
+            reason = f'bug: {error!r}; the log has the traceback'
+            trace = ''.join(traceback.format_exception(error))
+            logger.error(f'image left out by a bug\n{trace}', throttle_duration_sec=LOG_PERIOD_S)
+        self.last_fault = (reason, time.monotonic())
 
     def _age_s(self, stamp: Time) -> float:
         now_ns = self._node.get_clock().now().nanoseconds

@@ -86,3 +86,37 @@ def test_stop_does_not_wait_for_a_camera_info(start):
     # That image was left, not found faulty.
     assert worker.report().faulty == 0
     assert not node.errors
+
+
+def fail_with(*errors):
+    remaining = list(errors)
+
+    def act(*_):
+        if remaining:
+            raise remaining.pop(0)
+
+    return act
+
+
+def test_unusable_image_is_told_in_one_line(start):
+    worker, _, node = start(fail_with(ValueError('image is empty')))
+    submit(worker)
+    wait_for(lambda: node.errors)
+    assert node.errors == ['image left out: image is empty']
+    assert worker.report().faulty == 1
+    wait_for(lambda: worker.last_fault)
+    assert worker.last_fault[0] == 'image is empty'
+
+
+def test_bug_is_told_with_its_traceback_and_the_next_image_is_done(start):
+    worker, _, node = start(fail_with(KeyError('rays')))
+    submit(worker)
+    wait_for(lambda: worker.last_fault)
+    (text,) = node.errors
+    assert text.startswith('image left out by a bug\nTraceback')
+    assert 'in act' in text
+    assert text.endswith("KeyError: 'rays'\n")
+    assert worker.last_fault[0].startswith("bug: KeyError('rays')")
+    submit(worker)
+    wait_for(lambda: worker.report().frames_out == 1)
+    assert worker.report().faulty == 1
