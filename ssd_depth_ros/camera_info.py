@@ -139,6 +139,11 @@ class CameraInfoCache:
         self._missed: tuple[int, int] | None = None
         self._closed = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no message has come yet."""
+        return self._newest is None
+
     def add(self, info: CameraInfo) -> None:
         """Remember a message.
 

@@ -27,7 +27,7 @@ from rclpy.lifecycle import (
     TransitionCallbackReturn,
 )
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -44,6 +44,12 @@ DIAGNOSTICS_PERIOD_S = 1.0
 IMAGE_QUEUE = 5
 """Images the middleware holds. The executor empties it at once into the mailbox, where old images
 are dropped and counted; in a queue of one the middleware would drop some that nobody counts."""
+# Reliable, because a best-effort reader is not sent what was said before.
+LATCHED_QOS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 OVERRIDABLE = QoSOverridingOptions.with_default_policies
 USER_ERRORS = (ImportError, OSError, RuntimeError, ValueError)
 """What a wrong model, parameter or QoS override raises in a transition; others are bugs."""
@@ -93,7 +99,7 @@ class DepthNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
         self._cameras = CameraInfoCache()
-        self._camera_topic: Subscription | None = None
+        self._camera_topics: list[Subscription] = []
         self._image_topics: dict[type, Subscription] = {}
         self._last_image_s = math.inf
         self._stats: LifecyclePublisher | None = None
@@ -101,7 +107,7 @@ class DepthNode(LifecycleNode):
         # The period is of wall time: a paused bag must not look like a dead node.
         self.create_timer(
             DIAGNOSTICS_PERIOD_S,
-            self._publish_diagnostics,
+            self._on_timer,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
         # Kept, because the handle's end is the callback's end. A looped bag sends the clock back.
@@ -225,10 +231,9 @@ class DepthNode(LifecycleNode):
 
     def stop(self) -> None:
         """Unsubscribe and end the worker thread, whatever the state."""
-        for subscription in (self._camera_topic, *self._image_topics.values()):
-            if subscription is not None:
-                self.destroy_subscription(subscription)
-        self._camera_topic, self._image_topics = None, {}
+        for subscription in (*self._camera_topics, *self._image_topics.values()):
+            self.destroy_subscription(subscription)
+        self._camera_topics, self._image_topics = [], {}
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -271,13 +276,29 @@ class DepthNode(LifecycleNode):
                 QoSProfile(depth=IMAGE_QUEUE, reliability=reliability),
                 qos_overriding_options=OVERRIDABLE(),
             )
-        self._camera_topic = self.create_subscription(
-            CameraInfo,
-            'camera_info',
-            self._cameras.add,
-            QoSProfile(depth=2 * IMAGE_QUEUE, reliability=reliability),
-            qos_overriding_options=OVERRIDABLE(),
+        self._camera_topics.append(
+            self.create_subscription(
+                CameraInfo,
+                'camera_info',
+                self._cameras.add,
+                QoSProfile(depth=2 * IMAGE_QUEUE, reliability=reliability),
+                qos_overriding_options=OVERRIDABLE(),
+            )
         )
+        self._ask_for_latched_camera_info()
+
+    def _ask_for_latched_camera_info(self) -> None:
+        """Ask once, and only where a publisher latches, for what it said before we subscribed.
+
+        Asked of an ordinary camera, the question does not match and both sides log a warning.
+        """
+        if len(self._camera_topics) > 1 or not self._cameras.is_empty:
+            return
+        topic = self.resolve_topic_name('camera_info')
+        if any(_latches(info.qos_profile) for info in self.get_publishers_info_by_topic(topic)):
+            self._camera_topics.append(
+                self.create_subscription(CameraInfo, 'camera_info', self._cameras.add, LATCHED_QOS)
+            )
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._last_image_s = time.monotonic()
@@ -314,6 +335,12 @@ class DepthNode(LifecycleNode):
         if self._worker is not None:
             self._worker.statistics.reset_window()
 
+    def _on_timer(self) -> None:
+        if self._worker is not None:
+            # Publishers may be found, or started, at any time after us.
+            self._ask_for_latched_camera_info()
+        self._publish_diagnostics()
+
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
         worker = self._worker
@@ -342,6 +369,10 @@ class DepthNode(LifecycleNode):
     def _hardware_id(self) -> str:
         backend = self._predictor.backend_name if self._predictor else 'no model'
         return f'{backend} on {platform.machine()} CPU'
+
+
+def _latches(qos: QoSProfile) -> bool:
+    return (qos.durability, qos.reliability) == (LATCHED_QOS.durability, LATCHED_QOS.reliability)
 
 
 def _check_confidence(spec: ModelSpec, parameters: Parameters) -> None:

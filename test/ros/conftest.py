@@ -239,12 +239,20 @@ StartNode = Callable[..., tuple[NodeProcess, Peer]]
 def start_node(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StartNode]:
-    """Start a node with parameters, and a peer in its domain; the end of the test stops both."""
+    """Start a node with parameters, and a peer in its domain; the end of the test stops both.
+
+    `before` is what the peer does before the node starts.
+    """
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     started: list[tuple[NodeProcess, Peer]] = []
 
-    def start(*remaps: str, **parameters: Any) -> tuple[NodeProcess, Peer]:
+    def start(
+        *remaps: str, before: Callable[[Peer], None] | None = None, **parameters: Any
+    ) -> tuple[NodeProcess, Peer]:
         domain = next(DOMAINS)
+        peer = Peer(domain)
+        if before is not None:
+            before(peer)
         # Reliable, so that not one image of the few is lost.
         values: dict[str, Any] = {
             'model': model,
@@ -259,7 +267,7 @@ def start_node(
         ]
         arguments += [item for remap in remaps for item in ('-r', remap)]
         process = NodeProcess(tmp_path / f'node{len(started)}.log', domain, arguments)
-        started.append((process, Peer(domain)))
+        started.append((process, peer))
         return started[-1]
 
     yield start

@@ -121,7 +121,11 @@ def test_newest_serves_where_the_stamp_is_unknown():
 
 
 def test_without_any_there_is_none():
-    assert CameraInfoCache().find(header(1), 0) == (None, False)
+    cache = CameraInfoCache()
+    assert cache.find(header(1), 0) == (None, False)
+    assert cache.is_empty
+    cache.add(info(1))
+    assert not cache.is_empty
 
 
 def test_pair_under_way_is_waited_for():

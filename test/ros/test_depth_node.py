@@ -9,7 +9,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 import numpy as np
 import pytest
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 pytestmark = pytest.mark.ros
 
@@ -384,6 +385,36 @@ def test_newest_camera_info_serves_every_stamp_with_one_warning(started):
         assert camera.answer(INFO, camera.send(info=False)).k[0] == 25
     peer.wait_status(lambda status: dict_of(status)['frames_out'] == '4')
     assert node.text().count("no message of the image's stamp") == 1
+
+
+def test_latched_camera_info_from_before_the_start_is_heard(start_node, camera, messages):
+    def latch(peer):
+        peer.node.destroy_publisher(peer.camera_info)
+        qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        peer.camera_info = peer.node.create_publisher(CameraInfo, 'camera_info', qos)
+        peer.camera_info.publish(messages.camera_info(peer.header(), SIZE))
+
+    node, peer = start_node(before=latch, camera_info_timeout=0.01)
+    peer.listen()
+    peer.wait_matched()
+    peer.wait(lambda: peer.camera_info.get_subscription_count() == 2, 'the question')
+    # The answer is on its way; the first pictures may overtake it.
+    for _ in range(100):
+        camera(peer).send(info=False)
+        with peer.changed:
+            if peer.changed.wait_for(lambda: peer.received[INFO], 0.2):
+                break
+    assert peer.received[INFO][0].k[0] == 25
+    assert 'incompatible' not in node.text().lower()
+
+
+def test_ordinary_camera_is_not_asked_for_latched_messages(started):
+    node, peer, camera = started()
+    for _ in range(3):
+        peer.wait_status(lambda status: dict_of(status)['frames_in'] == '0')
+    assert peer.camera_info.get_subscription_count() == 1
+    assert camera.depth()
+    assert 'incompatible' not in node.text().lower()
 
 
 def test_intrinsics_serve_where_the_camera_is_not_calibrated(started, messages):
