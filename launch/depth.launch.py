@@ -39,7 +39,7 @@ def generate_launch_description() -> LaunchDescription:
         For `ros2 launch`.
     """
     arguments = [
-        ('image', 'image', 'image topic; raw or compressed (the suffix may be left out)'),
+        ('image', 'image', 'image topic; with the suffix /compressed, that kind alone'),
         ('camera_info', '', 'camera_info topic; empty takes the sibling of the image topic'),
         ('params_file', '', 'YAML of parameters; empty takes the one of this package'),
         ('model', '', '.onnx file; empty keeps what params_file says'),
@@ -85,6 +85,8 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     image = values['image'].removesuffix('/compressed')
     # What is empty here is left to the file.
     overrides = {key: values[key] for key in ('model', 'backend') if values[key]}
+    if image != values['image']:
+        overrides['transport'] = 'compressed'
     node = LifecycleNode(
         package=PACKAGE,
         executable='depth_node',

@@ -44,6 +44,9 @@ DIAGNOSTICS_PERIOD_S = 1.0
 IMAGE_QUEUE = 5
 """Images the middleware holds. The executor empties it at once into the mailbox, where old images
 are dropped and counted; in a queue of one the middleware would drop some that nobody counts."""
+SILENCE_S = 5.0
+"""Without an image, until both kinds are listened to again: longer than a camera's hiccup."""
+TRANSPORTS = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compressed')}
 # Reliable, because a best-effort reader is not sent what was said before.
 LATCHED_QOS = QoSProfile(
     depth=1,
@@ -266,26 +269,33 @@ class DepthNode(LifecycleNode):
         self._predictor = self._outputs = self._stats = None
 
     def _subscribe(self) -> None:
-        reliable = self.parameters.input_qos == 'reliable'
-        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        for kind, topic in ((Image, 'image'), (CompressedImage, 'image/compressed')):
-            self._image_topics[kind] = self.create_subscription(
-                kind,
-                topic,
-                self._on_image,
-                QoSProfile(depth=IMAGE_QUEUE, reliability=reliability),
-                qos_overriding_options=OVERRIDABLE(),
-            )
+        self._listen_for_images()
         self._camera_topics.append(
             self.create_subscription(
                 CameraInfo,
                 'camera_info',
                 self._cameras.add,
-                QoSProfile(depth=2 * IMAGE_QUEUE, reliability=reliability),
+                QoSProfile(depth=2 * IMAGE_QUEUE, reliability=self._reliability()),
                 qos_overriding_options=OVERRIDABLE(),
             )
         )
         self._ask_for_latched_camera_info()
+
+    def _listen_for_images(self) -> None:
+        """Subscribe to each kind of image that is wanted and not yet subscribed to."""
+        for name, (kind, topic) in TRANSPORTS.items():
+            if self.parameters.transport in ('auto', name) and kind not in self._image_topics:
+                self._image_topics[kind] = self.create_subscription(
+                    kind,
+                    topic,
+                    self._on_image,
+                    QoSProfile(depth=IMAGE_QUEUE, reliability=self._reliability()),
+                    qos_overriding_options=OVERRIDABLE(),
+                )
+
+    def _reliability(self) -> ReliabilityPolicy:
+        reliable = self.parameters.input_qos == 'reliable'
+        return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
 
     def _ask_for_latched_camera_info(self) -> None:
         """Ask once, and only where a publisher latches, for what it said before we subscribed.
@@ -339,6 +349,9 @@ class DepthNode(LifecycleNode):
         if self._worker is not None:
             # Publishers may be found, or started, at any time after us.
             self._ask_for_latched_camera_info()
+            # The camera may have been started anew with its other kind of image.
+            if time.monotonic() - self._last_image_s > SILENCE_S:
+                self._listen_for_images()
         self._publish_diagnostics()
 
     def _publish_diagnostics(self) -> None:
@@ -351,7 +364,7 @@ class DepthNode(LifecycleNode):
             fault=fault,
             fault_age_s=now - fault_s,
             silence_s=now - self._last_image_s,
-            image_topic=self.resolve_topic_name('image'),
+            image_topics=tuple(topic.topic_name for topic in self._image_topics.values()),
             subscribers=self._outputs.subscribers() if self._outputs else {},
         )
         status = status_of(

@@ -24,7 +24,7 @@ class Health:
     """How long ago that was."""
     silence_s: float = 0.0
     """Since the last image, or since activation."""
-    image_topic: str = ''
+    image_topics: tuple[str, ...] = ()
     """Where images are expected, for the message."""
     subscribers: dict[str, int] = field(default_factory=dict)
     """Of every output that is advertised."""
@@ -71,9 +71,8 @@ def _judge(health: Health, report: Report | None) -> tuple[bytes, str]:
     if health.fault_age_s < HOLD_S:
         return DiagnosticStatus.ERROR, health.fault
     if health.silence_s > HOLD_S:
-        topic = health.image_topic
         return DiagnosticStatus.WARN, (
-            f'no image on {topic} or {topic}/compressed for {health.silence_s:.0f} s; '
+            f'no image on {" or ".join(health.image_topics)} for {health.silence_s:.0f} s; '
             'is the camera running, and does its QoS fit input_qos?'
         )
     if report.dropped_lately:

@@ -93,6 +93,12 @@ class Parameters:
         'loses no large image, but does not match a best-effort publisher.',
         read_only=True,
     )
+    transport: Literal['auto', 'raw', 'compressed'] = _parameter(
+        'auto',
+        'Which images to take: raw, compressed, or (auto) the kind that comes first, chosen again '
+        'after some seconds without an image.',
+        read_only=True,
+    )
     lazy: bool = _parameter(True, 'Leave the network idle while nobody subscribes to an output.')
     depth_encoding: Literal['32FC1', '16UC1'] = _parameter(
         '32FC1',

@@ -98,6 +98,28 @@ def test_picture_gives_every_output_with_its_stamp_and_frame(started, kind):
     assert f'as sensor_msgs/{kind.__name__}' in node.text()
 
 
+def test_other_kind_of_image_is_taken_after_a_silence(started):
+    node, peer, camera = started()
+    camera.depth()
+    # The other kind is let go at the first image, and asked for again some seconds after the last.
+    peer.wait(lambda: not peer.compressed.get_subscription_count(), 'the choice of raw')
+    peer.wait(peer.compressed.get_subscription_count, 'both kinds to be asked for')
+    camera.answer(DEPTH, camera.send(CompressedImage))
+    peer.wait(lambda: not peer.image.get_subscription_count(), 'the choice of compressed')
+    assert 'as sensor_msgs/CompressedImage' in node.text()
+
+
+def test_transport_by_parameter_leaves_the_other_kind_alone(start_node, camera):
+    _, peer = start_node(transport='compressed')
+    peer.listen()
+    peer.wait(peer.compressed.get_subscription_count, 'compressed to match')
+    peer.wait(peer.camera_info.get_subscription_count, 'camera_info to match')
+    status = peer.wait_status(lambda status: status.level == DiagnosticStatus.WARN)
+    assert status.message.startswith('no image on /image/compressed for ')
+    assert not peer.image.get_subscription_count()
+    camera(peer).answer(DEPTH, camera(peer).send(CompressedImage))
+
+
 def test_cloud_projects_back_onto_the_depth_image(started):
     _, _, camera = started()
     header = camera.send()

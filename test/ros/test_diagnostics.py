@@ -28,7 +28,7 @@ def judge(health, figures=None):
     return status.level, status.message
 
 
-ACTIVE = {'state': 'active', 'image_topic': '/cam/image'}
+ACTIVE = {'state': 'active', 'image_topics': ('/cam/image', '/cam/image/compressed')}
 
 
 def test_inactive_node_is_ok_and_names_its_state():

@@ -156,6 +156,13 @@ def test_arguments_override_the_file_only_where_given(start):
     assert overrides == {'use_sim_time': False, 'autostart': False, 'model': '/m.onnx'}
 
 
+def test_suffix_of_the_image_topic_chooses_the_transport(start):
+    _, overrides = node_of(start(image='/cam/image_rect/compressed'))['parameters']
+    assert overrides['transport'] == 'compressed'
+    _, overrides = node_of(start(image='/cam/image_rect'))['parameters']
+    assert 'transport' not in overrides
+
+
 def test_lifecycle_goes_through_configure_to_activate(start):
     from lifecycle_msgs.msg import Transition
 

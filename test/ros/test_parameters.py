@@ -80,6 +80,7 @@ def test_what_needs_a_restart_is_read_only(make_node):
         'num_threads',
         'autostart',
         'input_qos',
+        'transport',
         *(f'publish.{n}' for n in ('depth', 'points', 'confidence', 'colormap', 'stats')),
     }
 
