@@ -170,11 +170,10 @@ def appearance(
     # Paving stones.
     slab = 1 - _stripe(u / 0.9, 0.475, foot / 0.9) * _stripe(v / 0.9, 0.475, foot / 0.9)
     put(Material.PAVEMENT, base * (1 - 0.3 * slab[..., None]))
-    ground, ground_gloss = _ground(surface, style, noise)
     on_ground = surface.index == GROUND
-    albedo = torch.where(on_ground[..., None], ground, albedo)
-    emission = torch.where(on_ground[..., None], 0.0, emission)
-    gloss = torch.where(on_ground, ground_gloss, gloss)
+    seen = (field[on_ground] for field in (surface.position, foot, surface.direction))
+    albedo[on_ground], gloss[on_ground] = _ground(*seen, style, noise)
+    emission[on_ground] = 0.0
     strength = torch.full_like(foot, 0.13)
     strength[material == Material.FOLIAGE] = 0.5
     strength[material == Material.GRASS] = 0.3
@@ -212,13 +211,16 @@ def _lattice(i: torch.Tensor, j: torch.Tensor, seed: torch.Tensor) -> torch.Tens
 
 
 def _ground(
-    surface: Surface, style: CityStyle, noise: NoiseBank
+    position: torch.Tensor,
+    foot: torch.Tensor,
+    direction: torch.Tensor,
+    style: CityStyle,
+    noise: NoiseBank,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Paint asphalt, lane marks and crossings; gloss says where water would stand."""
-    x, y = surface.position[..., 0], surface.position[..., 1]
-    foot = surface.footprint
+    x, y = position[..., 0], position[..., 1]
     # A road seen at a grazing angle is squeezed: marks fade by the longer side of the pixel.
-    squeeze = foot / surface.direction[..., 2].abs().clamp(min=0.02)
+    squeeze = foot / direction[..., 2].abs().clamp(min=0.02)
     across_x = x - (x / style.pitch[0]).round() * style.pitch[0]
     across_y = y - (y / style.pitch[1]).round() * style.pitch[1]
     on_x = across_y.abs() < style.half_road[0]
