@@ -366,6 +366,7 @@ class DepthNode(LifecycleNode):
             silence_s=now - self._last_image_s,
             image_topics=tuple(topic.topic_name for topic in self._image_topics.values()),
             subscribers=self._outputs.subscribers() if self._outputs else {},
+            range_m=worker.range_m if worker else None,
         )
         status = status_of(
             f'{self.get_fully_qualified_name()}: depth',

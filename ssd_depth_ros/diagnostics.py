@@ -28,6 +28,8 @@ class Health:
     """Where images are expected, for the message."""
     subscribers: dict[str, int] = field(default_factory=dict)
     """Of every output that is advertised."""
+    range_m: float | None = None
+    """How far depth reaches with the camera in use [m]; None until its intrinsics are known."""
 
 
 def status_of(
@@ -50,6 +52,8 @@ def status_of(
     if health.subscribers:
         counts = (f'{name} {count}' for name, count in health.subscribers.items())
         values['subscribers'] = ', '.join(counts)
+    if health.range_m is not None:
+        values['range_m'] = f'{health.range_m:.1f}'
     if report is not None:
         values |= _figures(report)
     if health.fault:

@@ -5,7 +5,8 @@ import time
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CompressedImage, Image
-from ssd_depth_core.preprocess import resize_intrinsics
+from ssd_depth_core.preprocess import focal_of, resize_intrinsics
+from ssd_depth_core.runtime.postprocess import range_m
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_ros.camera_info import (
     Calibration,
@@ -31,7 +32,10 @@ class Received:
 
 
 class Pipeline:
-    """Take images to outputs, one at a time."""
+    """Take images to outputs, one at a time.
+
+    `range_m` is how far depth reaches with the camera of the last image; None before the first.
+    """
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Pipeline:
         self._outputs = outputs
         self._logger = logger
         self._topic = camera_info_topic
+        self.range_m: float | None = None
 
     def process(self, received: Received, parameters: Parameters) -> dict[str, float]:
         """Process one image.
@@ -83,6 +88,7 @@ class Pipeline:
         joined = time.monotonic()
         K = resize_intrinsics(calibration.intrinsics, size, image.shape[:2])
         prediction = self._predictor.predict(image, K)
+        self.range_m = range_m(spec, focal_of(prediction.K))
         predicted = time.monotonic()
         frame = Frame(
             header=_output_header(message.header, parameters.frame_id),

@@ -54,6 +54,11 @@ class Worker:
         """Sum up what happened since the start."""
         return self.statistics.report(self._mailbox.dropped)
 
+    @property
+    def range_m(self) -> float | None:
+        """How far depth reaches with the camera of the last image [m]; None before the first."""
+        return self._pipeline.range_m
+
     def stop(self) -> None:
         """Finish the image in work, unless it waits for its camera_info, and end the thread."""
         self._mailbox.close()

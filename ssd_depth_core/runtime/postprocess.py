@@ -9,6 +9,20 @@ BEYOND_RANGE_SHARE = 0.97
 approaches the lower end of its inverse depth, so sky comes out a little nearer than that end."""
 
 
+def range_m(spec: ModelSpec, focal_px: float | None) -> float:
+    """Tell how far depth reaches.
+
+    Args:
+        spec: Of the network.
+        focal_px: Of the live camera at the network's input size; None takes the canonical one.
+
+    Returns:
+        Depth from which on `metric_depth` is NaN [m].
+    """
+    scale = 1.0 if focal_px is None else focal_px / spec.canonical_focal_px
+    return scale * BEYOND_RANGE_SHARE * spec.max_depth_m
+
+
 def metric_depth(
     inverse_depth: NDArray[np.float32], spec: ModelSpec, focal_px: float | None
 ) -> NDArray[np.float32]:

@@ -495,6 +495,8 @@ def test_stats_and_diagnostics_carry_the_figures(started):
     camera.answer(DEPTH, camera.send(header=header))
     status = peer.wait_status(lambda s: dict_of(s).get('frames_out') == '1')
     values = dict_of(status)
+    # 0.97 of 80 m, at 25 px of the canonical 50 px.
+    assert values['range_m'] == '38.8'
     assert 0 < float(values['age_ms_p50']) < 10_000
     for name in ('wait', 'decode', 'join', 'predict', 'publish', 'latency'):
         assert 0 <= float(values[f'{name}_ms_p50']) <= float(values['latency_ms_p99'])

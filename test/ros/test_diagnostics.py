@@ -64,11 +64,14 @@ def test_recent_drops_are_a_warning_with_both_rates():
 
 
 def test_every_figure_is_a_key():
-    health = Health(**ACTIVE, fault='torn', fault_age_s=math.inf, subscribers={'depth': 2})
+    health = Health(
+        **ACTIVE, fault='torn', fault_age_s=math.inf, subscribers={'depth': 2}, range_m=54.04
+    )
     status = status_of('n: depth', 'cpu', health, report())
     assert {item.key: item.value for item in status.values} == {
         'state': 'active',
         'subscribers': 'depth 2',
+        'range_m': '54.0',
         'frames_in': '10',
         'frames_out': '7',
         'dropped': '1',

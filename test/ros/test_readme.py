@@ -6,6 +6,7 @@ from pathlib import Path
 import re
 import shlex
 
+import numpy as np
 import pytest
 import yaml
 
@@ -134,6 +135,25 @@ def test_parameter_table_is_that_of_the_node() -> None:
     }
     assert table == defaults
     assert list(map(type, table.values())) == [type(defaults[name]) for name in table]
+
+
+def test_range_examples_follow_from_the_model_and_the_rule() -> None:
+    from ssd_depth_core.preprocess import focal_of, resize_intrinsics
+
+    # The default of the model's configuration; the shipped ModelSpec is made with it.
+    source = (ROOT / 'ssd_depth_core' / 'models' / 'depth_net.py').read_text()
+    canonical = float(re.search(r'canonical_focal_px: float = ([\d.]+)', source)[1])
+    reach = 0.97 * float(re.search(r'max_depth_m: float = ([\d.]+)', source)[1])
+    assert f'{reach:.1f} m * f / {canonical:.0f} px' in ROBOT
+    examples = rows(ROBOT, '| camera | image |')
+    assert len(examples) == 3
+    for _, size, focal, resized, told in examples:
+        width, height = map(int, size.split(' x '))
+        fx = float(focal.split()[0])
+        K = np.diag((fx, fx, 1.0))
+        f = focal_of(resize_intrinsics(K, (height, width), (192, 320)))
+        assert f'{f:.0f} px' == resized
+        assert f'{reach * f / canonical:.0f} m' == told
 
 
 def test_fixed_parameters_are_marked() -> None:

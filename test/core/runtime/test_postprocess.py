@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ssd_depth_core.model_spec import ModelSpec
-from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth, millimetres
+from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth, millimetres, range_m
 
 SPEC = ModelSpec(
     name='tiny',
@@ -32,6 +32,8 @@ def test_range_ends_at_97_percent_of_the_canonical_maximum() -> None:
     # Twice the focal length moves the end of the range to 194 m: it is the canonical depth's.
     depth = metric_depth(inverse, spec, 20.0)
     np.testing.assert_allclose(depth, [193.8, np.nan], rtol=1e-6)
+    assert range_m(spec, 20.0) == pytest.approx(194.0)
+    assert range_m(spec, None) == pytest.approx(97.0)
 
 
 def test_what_is_no_inverse_depth_is_an_error_that_counts_it() -> None:
