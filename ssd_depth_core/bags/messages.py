@@ -4,13 +4,14 @@ from collections.abc import Sequence
 import struct
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys import get_typestore, Stores
 from ssd_depth_core.checks import check_intrinsics
 from ssd_depth_core.exact_depth import MESSAGE_FORMAT
 from ssd_depth_core.geometry.quaternion import quaternion_of
+from ssd_depth_core.runtime.calibration import Calibration, read_calibration, Region
+from ssd_depth_core.runtime.image_encodings import decode_raw
 from ssd_depth_core.runtime.images import decode_image
 
 # Messages are classes that rosbags makes at run time from their definitions.
@@ -25,15 +26,6 @@ _FLOAT32 = 7  # sensor_msgs/PointField
 # CDR begins with 4 bytes of encapsulation, the second of which is 1 for little endian; in a
 # stamped message std_msgs/Header and therefore its stamp (int32 s, uint32 ns) come first.
 _CDR_STAMP = (struct.Struct('>iI'), struct.Struct('<iI'))
-
-# Conversion to RGB and number of channels, by encoding.
-_TO_RGB = {
-    'rgb8': (None, 3),
-    'bgr8': (cv2.COLOR_BGR2RGB, 3),
-    'rgba8': (cv2.COLOR_RGBA2RGB, 4),
-    'bgra8': (cv2.COLOR_BGRA2RGB, 4),
-    'mono8': (cv2.COLOR_GRAY2RGB, 1),
-}
 
 _DEPTH_ENCODINGS = {np.dtype(np.float32): '32FC1', np.dtype(np.uint16): '16UC1'}
 
@@ -150,6 +142,28 @@ def camera_info(header: Message, K: NDArray[np.floating], size: tuple[int, int])
     )
 
 
+def calibration(info: Message) -> Calibration:
+    """Read what a camera_info says of the picture that it came with.
+
+    Args:
+        info: `sensor_msgs/CameraInfo`.
+
+    Returns:
+        The calibration, region of interest and binning worked in.
+    """
+    roi = info.roi
+    return read_calibration(
+        size=(info.height, info.width),
+        K=info.k,
+        P=info.p,
+        D=info.d,
+        region=Region(
+            x_offset=roi.x_offset, y_offset=roi.y_offset, height=roi.height, width=roi.width
+        ),
+        binning=(info.binning_y, info.binning_x),
+    )
+
+
 def intrinsics(info: Message, size: tuple[int, int]) -> NDArray[np.float64]:
     """Read the intrinsics of a rectified picture.
 
@@ -163,15 +177,14 @@ def intrinsics(info: Message, size: tuple[int, int]) -> NDArray[np.float64]:
     Raises:
         ValueError: If the info is of another picture size, or holds no pinhole camera.
     """
-    if (info.height, info.width) != size:
+    camera = calibration(info)
+    if camera.size != size:
         raise ValueError(
-            f'camera_info is for {info.width}x{info.height} pixels, but the picture has '
+            f'camera_info is for {camera.size[1]}x{camera.size[0]} pixels, but the picture has '
             f'{size[1]}x{size[0]}; record the camera_info of this image topic'
         )
-    P = info.p.reshape(3, 4)
-    K = P[:, :3] if P.any() else info.k.reshape(3, 3)
-    check_intrinsics(K, 'camera_info')
-    return np.array(K)
+    check_intrinsics(camera.intrinsics, 'camera_info')
+    return camera.intrinsics
 
 
 def compressed_image(header: Message, format: str, data: bytes) -> Message:
@@ -227,7 +240,7 @@ def is_depth(message: Message) -> bool:
     """
     is_raw = message.__msgtype__ == 'sensor_msgs/msg/Image'
     encoding = message.encoding if is_raw else message.format
-    return bool(encoding.startswith(('16UC1', '32FC1', 'mono16', MESSAGE_FORMAT)))
+    return bool(encoding.startswith(('16UC1', '32FC1', MESSAGE_FORMAT)))
 
 
 def rgb_image(message: Message) -> NDArray[np.uint8]:
@@ -237,13 +250,20 @@ def rgb_image(message: Message) -> NDArray[np.uint8]:
         message: `sensor_msgs/Image` or `sensor_msgs/CompressedImage`.
 
     Returns:
-        (H, W, 3) RGB.
+        (H, W, 3) RGB; of a raw image in RGB, the message's own memory.
 
     Raises:
         ValueError: If the encoding is unknown, the image is empty, or data are missing.
     """
     if message.__msgtype__ == 'sensor_msgs/msg/Image':
-        return _decode_raw(message)
+        return decode_raw(
+            message.data,
+            encoding=message.encoding,
+            height=message.height,
+            width=message.width,
+            step=message.step,
+            is_bigendian=bool(message.is_bigendian),
+        )
     return decode_image(message.data.tobytes())  # what the bytes are; format strings vary
 
 
@@ -280,30 +300,3 @@ def point_cloud(header: Message, points: NDArray[np.float32]) -> Message:
 
 def _make(typename: str, **fields: Any) -> Message:
     return TYPESTORE.types[typename](**fields)
-
-
-def _decode_raw(message: Message) -> NDArray[np.uint8]:
-    if message.encoding not in _TO_RGB:
-        raise ValueError(
-            f'encoding {message.encoding!r} is not supported; '
-            f'convert the topic to one of {", ".join(_TO_RGB)}'
-        )
-    conversion, channels = _TO_RGB[message.encoding]
-    pixels = _rows(message, message.width * channels).reshape(message.height, -1, channels)
-    if conversion is None:
-        return pixels.copy()
-    return np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
-
-
-def _rows(message: Message, row_bytes: int) -> NDArray[np.uint8]:
-    """Give the rows of an image without their padding, (H, row_bytes)."""
-    height, width, step = message.height, message.width, message.step
-    if not height or not width:
-        raise ValueError(f'image of {width}x{height} pixels has no content')
-    if step < row_bytes or len(message.data) != height * step:
-        raise ValueError(
-            f'{message.encoding} image of {width}x{height} pixels with step {step} must hold '
-            f'{height} rows of at least {row_bytes} bytes, got {len(message.data)} bytes; '
-            'it was truncated, record it again'
-        )
-    return np.asarray(message.data).reshape(height, step)[:, :row_bytes]

@@ -7,6 +7,7 @@ import argparse
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import islice
+import logging
 from pathlib import Path
 import sys
 from typing import get_args, Literal
@@ -18,6 +19,8 @@ from ssd_depth_core.bags.writer import BagWriter
 from ssd_depth_core.runtime.backends import BackendName
 from ssd_depth_core.runtime.postprocess import millimetres
 from ssd_depth_core.runtime.predictor import DepthPredictor
+
+logger = logging.getLogger(__name__)
 
 DepthEncoding = Literal['32FC1', '16UC1']
 """Metres with NaN where unknown, or millimetres with 0 where unknown (REP 118)."""
@@ -169,6 +172,12 @@ class _Calibrations:
             raise ValueError(
                 f'bag {bag.path} has no camera_info on {topic}, so the depth of {picture_topic} '
                 'would have no scale; record it too, or name another with --camera-info'
+            )
+        if any(messages.calibration(info).is_distorted for info in infos):
+            logger.warning(
+                '%s has distortion: depth is right for rectified images only; is %s rectified?',
+                topic,
+                picture_topic,
             )
         self._infos = sorted(infos, key=messages.stamp_ns)
         self._stamps = [messages.stamp_ns(info) for info in self._infos]

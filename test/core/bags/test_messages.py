@@ -67,10 +67,10 @@ def test_compressed_picture_gives_rgb(suffix):
 @pytest.mark.parametrize(
     ('message', 'what'),
     [
-        (_image('bayer_rggb8', RGB), "'bayer_rggb8' is not supported; convert .* rgb8, bgr8"),
-        (_image('rgb8', RGB, width=0), '0x2 pixels has no content'),
+        (_image('bayer_rggb8', RGB), "'bayer_rggb8' is not one of rgb8, bgr8"),
+        (_image('rgb8', RGB, width=0), 'image is empty: 0x2'),
         (_image('rgb8', RGB, step=8), 'at least 9 bytes'),
-        (_image('rgb8', RGB, data=RGB.ravel()[:-1]), 'got 17 bytes; it was truncated'),
+        (_image('rgb8', RGB, data=RGB.ravel()[:-1]), 'cut off: 9 x 2 bytes expected, got 17'),
         (messages.compressed_image(HEADER, 'jpeg', b''), '0 bytes'),
         (messages.compressed_image(HEADER, 'jpeg', b'not a picture'), 'no picture'),
     ],
@@ -106,6 +106,15 @@ def test_intrinsics_come_from_p_and_from_k_where_p_is_zero():
     assert messages.intrinsics(info, (48, 80))[0, 0] == 60
 
 
+def test_intrinsics_are_of_the_region_and_binning():
+    info = messages.camera_info(HEADER, np.array(((60, 0, 40), (0, 61, 24), (0, 0, 1))), (48, 80))
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 10, 20, 60, 20
+    info.binning_x = info.binning_y = 2
+    # Cut out, then halved by the half-pixel rule: (40 - 10 + 0.5) / 2 - 0.5.
+    expected = ((30, 0, 14.75), (0, 30.5, 1.75), (0, 0, 1))
+    np.testing.assert_allclose(messages.intrinsics(info, (10, 30)), expected)
+
+
 def test_contradictory_camera_info_is_named():
     info = messages.camera_info(HEADER, np.diag((60.0, 60, 1)), (48, 80))
     with pytest.raises(ValueError, match='for 80x48 pixels, but the picture has 160x96'):
@@ -128,7 +137,14 @@ def test_depth_image_holds_the_array(depth, encoding):
     assert message.step == depth.strides[0]
     np.testing.assert_array_equal(message.data.view(depth.dtype), depth[0])
     assert messages.is_depth(message)
-    assert not messages.is_depth(_image('rgb8', RGB))
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'mono16'])
+def test_pictures_are_not_depth(encoding):
+    assert not messages.is_depth(_image(encoding, RGB))
+    assert not messages.is_depth(
+        messages.compressed_image(HEADER, f'{encoding}; png compressed', b'')
+    )
 
 
 def test_stamp_is_read_from_bytes_of_either_order():

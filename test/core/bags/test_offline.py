@@ -190,7 +190,7 @@ def test_camera_info_elsewhere_can_be_named(tmp_path):
                 ('/cam/camera_info', _info(10)),
             ],
             {},
-            "/cam/image_raw at 10 ns: encoding 'bayer_rggb8' is not supported",
+            "/cam/image_raw at 10 ns: image encoding 'bayer_rggb8' is not one of",
         ),
     ],
 )
@@ -199,6 +199,22 @@ def test_fault_is_named_and_leaves_no_bag(tmp_path, items, options, message):
     with pytest.raises(ValueError, match=message):
         predict_bag(bag, tmp_path / 'out.mcap', _Predictor(), **options)
     assert [path.name for path in tmp_path.iterdir()] == ['in.mcap']
+
+
+@pytest.mark.parametrize('distortion', [0.0, 0.1])
+def test_distorted_camera_is_warned_of_once(tmp_path, caplog, distortion):
+    infos = [_info(stamp) for stamp in (10, 20)]
+    for info in infos:
+        info.d[1] = distortion
+    bag = _bag(
+        tmp_path / 'in.mcap',
+        *(('/cam/camera_info', info) for info in infos),
+        *((TOPIC, _raw_image(stamp)) for stamp in (10, 20)),
+    )
+    predict_bag(bag, tmp_path / 'out.mcap', _Predictor())
+    warnings = [record.message for record in caplog.records]
+    assert len(warnings) == (1 if distortion else 0)
+    assert all('camera_info has distortion' in warning for warning in warnings)
 
 
 def test_truncated_jpeg_in_the_midst_leaves_no_bag(tmp_path, drive_bag):
