@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
 from predictor_speed import street_like_jpeg
 import psutil
@@ -58,19 +59,24 @@ class Camera:
         self._image_message = CompressedImage(format='jpeg', data=array('B', jpeg))
         self.sent_ns: list[int] = []
         self.arrived_ns: dict[int, int] = {}
+        self.engine = ''
+        """What the node says that it runs on, once it has said so."""
         self._subscriptions = [
             node.create_subscription(kind, f'depth_node/{name}', callback, 5)
             for kind, name, callback in (
                 (Image, 'depth/image', self._on_depth),
                 (CameraInfo, 'depth/camera_info', self._ignore),
                 (PointCloud2, 'points', self._ignore),
+                (DiagnosticArray, 'stats', self._on_stats),
             )
         ]
 
     def connected(self) -> bool:
-        """Whether the node listens and is listened to."""
-        return all(p.get_subscription_count() for p in (self._image, self._info)) and all(
-            self._node.count_publishers(s.topic_name) for s in self._subscriptions
+        """Whether the node listens, is listened to, and has told its engine."""
+        return (
+            bool(self.engine)
+            and all(p.get_subscription_count() for p in (self._image, self._info))
+            and all(self._node.count_publishers(s.topic_name) for s in self._subscriptions)
         )
 
     def send(self) -> None:
@@ -89,6 +95,9 @@ class Camera:
         stamp = message.header.stamp
         now_ns = self._node.get_clock().now().nanoseconds
         self.arrived_ns[stamp.sec * 1_000_000_000 + stamp.nanosec] = now_ns
+
+    def _on_stats(self, message: DiagnosticArray) -> None:
+        self.engine = message.status[0].hardware_id
 
     def _ignore(self, message: Any) -> None:
         """Take a message: that it is sent, received and read is what costs."""
@@ -137,7 +146,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         _play(camera, WARM_UP_FRAMES, options.rate)
         _settle(camera)
         camera.sent_ns.clear()
-        camera.arrived_ns.clear()
         used = _cpu_seconds()
         started = time.monotonic()
         _play(camera, round(options.seconds * options.rate), options.rate)
@@ -148,20 +156,33 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     executor.shutdown()
     rclpy.try_shutdown()
     thread.join()
-    ages_ms = [1e-6 * (arrived - stamp) for stamp, arrived in camera.arrived_ns.items()]
+    ages_ms = ages(camera.sent_ns, camera.arrived_ns)
     p50, p99 = np.percentile(ages_ms, (50, 99)) if ages_ms else (np.nan, np.nan)
     return {
-        'method': f'depth_node, {options.backend}',
+        'method': f'depth_node, {camera.engine}',
         'data': f'{WIDTH}x{HEIGHT} JPEG, {len(jpeg) / 1e3:.0f} kB, {options.rate:g} Hz',
         'seconds': options.seconds,
         'n': len(camera.sent_ns),
-        'dropped': len(camera.sent_ns) - len(camera.arrived_ns),
+        'dropped': len(camera.sent_ns) - len(ages_ms),
         'age_ms_p50': round(float(p50), 1),
         'age_ms_p99': round(float(p99), 1),
         'age_ms_max': round(max(ages_ms, default=np.nan), 1),
         'node_cores': round(node_cpu, 2),
         'peak_rss_mb': round(rss_mb),
     }
+
+
+def ages(sent_ns: list[int], arrived_ns: dict[int, int]) -> list[float]:
+    """Tell how old depth was when it came.
+
+    Args:
+        sent_ns: Stamps of the pictures that count.
+        arrived_ns: When depth came, by its stamp; a late one of the warm-up is left out.
+
+    Returns:
+        Age of each depth image that came [ms].
+    """
+    return [1e-6 * (arrived_ns[stamp] - stamp) for stamp in sent_ns if stamp in arrived_ns]
 
 
 def _cpu_seconds() -> float:
