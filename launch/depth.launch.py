@@ -1,4 +1,6 @@
-"""Depth for one camera: ros2 launch ssd_depth_ros depth.launch.py image:=/cam_front/image_raw.
+"""Depth for one camera: ros2 launch ssd_depth_ros depth.launch.py image:=/cam_front/image_rect.
+
+The picture must be rectified; image_proc's rectify_node makes image_rect of a driver's image_raw.
 
 This file drives the node's lifecycle (configure, then activate) instead of leaving it to the
 node's own autostart: it must know when the node is active, to start a bag then and not before,

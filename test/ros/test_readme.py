@@ -86,6 +86,14 @@ def test_launch_arguments_exist() -> None:
     assert not {name for name in used if f"'{name}'" not in launch}
 
 
+def test_launched_pictures_are_rectified() -> None:
+    launch = (ROOT / 'launch' / 'depth.launch.py').read_text()
+    pictures = re.findall(r'depth\.launch\.py image:=(\S+)', README + launch)
+    pictures += re.findall(r'image:=(\S+)`', ROBOT)
+    assert len(pictures) >= 4
+    assert all('/image_rect' in picture for picture in pictures)
+
+
 def test_linked_files_exist() -> None:
     for text, folder in ((README, ROOT), (ROBOT, ROOT / 'docs')):
         targets = re.findall(r'\]\(([^)#]+)(?:#[\w-]+)?\)', text)
