@@ -24,7 +24,8 @@ class DepthPrediction:
     depth: NDArray[np.float32]
     """(h, w) along the optical axis [m]; NaN beyond range (sky)."""
     confidence: NDArray[np.float32] | None
-    """(h, w), probability that depth is within 25 % of the truth; None if the model gives none."""
+    """(h, w), probability that depth is within a factor of 1.25 of the truth: predicted, not
+    calibrated against measured errors. None if the model gives none."""
     K: NDArray[np.float64] | None
     """(3, 3), pixels of the (h, w) grid; None if none was given: depth then assumes the model's
     canonical camera."""
