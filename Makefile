@@ -37,7 +37,10 @@ lint: .venv-test/installed  ## check style, docstrings and types
 
 bench: .venv-test/installed  ## measure again, and render docs/results.md
 	.venv-test/bin/python bench/real_frames.py --json docs/results/real_frames.json
+	.venv-test/bin/python bench/synthetic_frames.py --json docs/results/synthetic_frames.json
 	.venv-test/bin/python bench/predictor_speed.py --json docs/results/predictor_cpu.json
+	.venv-test/bin/python bench/node_speed.py --json docs/results/node_cpu.json
+	.venv-test/bin/python bench/synthdrive_speed.py --json docs/results/synthdrive_cpu.json
 	.venv-test/bin/python -m bench.render_results
 
 clean:  ## remove environments and everything built
