@@ -42,6 +42,7 @@ def run_demo(bag: Path, out: Path, model: Path | None = None, rate: float = 1.0)
     Raises:
         FileNotFoundError: If the bag or the model is missing.
         ValueError: If the bag or the model cannot be used, or no published frame has exact depth.
+        LookupError: If a message package is not installed.
         ChildProcessError: If the node ends or cannot be configured.
         TimeoutError: If the node does not come up or publishes no depth.
     """
@@ -104,9 +105,8 @@ def _instants(
 
 
 def _points(recording: Path, stamp_ns: int) -> NDArray[np.float32]:
-    """Read the cloud of one stamp as (N, 3) [m]."""
-    clouds = read_messages(recording, POINTS)
-    cloud = next(cloud for stamp, cloud in clouds if stamp >= stamp_ns)
+    """Read the cloud nearest in time as (N, 3) [m]; that of the very stamp may have been lost."""
+    _, cloud = min(read_messages(recording, POINTS), key=lambda item: abs(item[0] - stamp_ns))
     table = cloud.data.reshape(-1, cloud.point_step)
     # x, y and z come first in every kind of cloud that the node publishes.
     return np.ascontiguousarray(table[:, :12]).view(np.float32)
@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         report = run_demo(parsed.bag, parsed.out, parsed.model, parsed.rate)
-    except (OSError, ValueError) as error:
+    except (LookupError, OSError, ValueError) as error:
         print(f'depth_demo: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

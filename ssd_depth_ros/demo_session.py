@@ -4,7 +4,7 @@ Three parties over DDS, as on a robot: this process plays and records, `depth_no
 process of its own, and both speak in a domain of their own, on this machine only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 import os
@@ -43,6 +43,7 @@ RECORDED = {
 """Topic to type; diagnostics last, see `_wait_for_connections`."""
 AWAITED = (DEPTH, DEPTH_INFO, POINTS)
 """Those that a frame brings, whatever the model."""
+THIS_MACHINE_ONLY = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
 # A slow disk and a busy machine included; the model loads in a second or two.
 START_S = 60.0
 # The last frame's depth takes a frame's time, on a busy machine several.
@@ -82,17 +83,17 @@ def run_session(
     Raises:
         FileNotFoundError: If the bag is missing.
         ValueError: If the bag cannot be used.
+        LookupError: If a message package is not installed.
         ChildProcessError: If the node ends or cannot be configured.
         TimeoutError: If the node does not come up or publishes no depth.
     """
     # Domains above 101 collide with ephemeral ports on Linux.
     domain_id = 1 + os.getpid() % 100
-    # Read by the middleware when the context starts, here as in the node's process.
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     options = ReplayOptions(
         rate=rate, topics=(IMAGE, CAMERA_INFO), wait_for_subscribers=(IMAGE, CAMERA_INFO)
     )
     env = {
+        **THIS_MACHINE_ONLY,
         'ROS_DOMAIN_ID': str(domain_id),
         'FASTRTPS_DEFAULT_PROFILES_FILE': str(_dds_profile()),
     }
@@ -138,10 +139,11 @@ def run_session(
 def _spun_node(domain_id: int) -> Iterator[Node]:
     """Give a node that a thread spins."""
     context = Context()
-    rclpy.init(
-        context=context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO
-    )
-    node = rclpy.create_node('depth_demo', context=context)
+    with _environment(THIS_MACHINE_ONLY):  # which the middleware reads as it starts
+        rclpy.init(
+            context=context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO
+        )
+        node = rclpy.create_node('depth_demo', context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     thread = threading.Thread(target=executor.spin)
@@ -153,6 +155,19 @@ def _spun_node(domain_id: int) -> Iterator[Node]:
         thread.join()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process, which is the caller's as well, for a while."""
+    before = {name: os.environ[name] for name in variables.keys() & os.environ.keys()}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _dds_profile() -> Path:

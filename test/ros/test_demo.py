@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 import json
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -13,15 +14,16 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+import rclpy
 from rosbags.rosbag2 import Reader
 from ssd_depth_core.bags import messages as bag_messages
 from ssd_depth_core.bags.writer import BagWriter
 from ssd_depth_core.exact_depth import encode_exact_depth, MESSAGE_FORMAT
 from ssd_depth_core.preprocess import resize_intrinsics
-from ssd_depth_ros import demo_session
+from ssd_depth_ros import demo, demo_session
 from ssd_depth_ros.bag_depth import read_depth
 from ssd_depth_ros.demo import main, TRUTH, TRUTH_INFO
-from ssd_depth_ros.demo_session import CAMERA_INFO, DEPTH, DEPTH_INFO, IMAGE, RECORDED
+from ssd_depth_ros.demo_session import CAMERA_INFO, DEPTH, DEPTH_INFO, IMAGE, POINTS, RECORDED
 from ssd_depth_ros.report import Report
 
 pytestmark = pytest.mark.ros
@@ -133,6 +135,49 @@ def test_session_says_who_has_not_been_found(
     with pytest.raises(TimeoutError, match=f'other end of {named}$'):
         demo_session._wait_for_connections(player, recorder, process)
     assert set(clock) == {7}
+
+
+@pytest.mark.parametrize('before', [None, 'SUBNET'])
+def test_session_speaks_on_this_machine_only_and_leaves_the_environment(
+    before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+    if before is None:
+        monkeypatch.delenv(name, raising=False)
+    else:
+        monkeypatch.setenv(name, before)
+    seen: list[str | None] = []
+    init = rclpy.init
+
+    def spy(**options: object) -> None:
+        seen.append(os.environ.get(name))
+        init(**options)
+
+    monkeypatch.setattr(rclpy, 'init', spy)
+    with demo_session._spun_node(62):
+        assert os.environ.get(name) == before
+    assert seen == ['LOCALHOST']
+
+
+@pytest.mark.parametrize(('stamp', 'shown'), [(0, 1), (1, 1), (3, 2), (9, 2)])
+def test_cloud_nearest_in_time_is_drawn(tmp_path: Path, stamp: int, shown: int) -> None:
+    with BagWriter(tmp_path / 'depth.mcap') as bag:
+        for second in (1, 2):
+            header = bag_messages.header(second, 'cam_front')
+            points = np.full((1, 5), second, np.float32)
+            bag.write(POINTS, bag_messages.point_cloud(header, points), second)
+    np.testing.assert_array_equal(demo._points(tmp_path / 'depth.mcap', stamp), [[shown] * 3])
+
+
+def test_message_package_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError('message type a/msg/B is not installed; install the ROS package a')
+
+    monkeypatch.setattr(demo, 'run_demo', fail)
+    assert main([]) == 1
+    assert capsys.readouterr().err.startswith('depth_demo: message type a/msg/B is not installed')
 
 
 def test_demo_says_when_the_node_cannot_load_its_model(
