@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 from pathlib import Path
+import sys
 from typing import Literal
 
 import cv2
@@ -155,6 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        prog='depth_convert_nuscenes',
         description='Convert nuScenes, or a rendered data set in its format, to a ROS 2 bag.',
         epilog='example: depth_convert_nuscenes nuscenes/ --scene scene-0061 '
         '--cameras CAM_FRONT --out scene-0061.mcap',
@@ -294,3 +296,7 @@ def _add_exact_depth(bag: BagWriter, record: SensorRecord, root: Path, stride: i
 def _add_sweep(bag: BagWriter, record: SensorRecord) -> None:
     cloud = messages.point_cloud(_header(record), read_lidar(record.path))
     bag.write(f'/{_frame_of(record)}', cloud, _stamp_ns(record))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

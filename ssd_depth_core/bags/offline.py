@@ -119,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        prog='depth_bag',
         description='Predict the depth of every picture in a bag; no frame is dropped.',
         epilog='example: depth_bag night_drive.mcap depth.mcap '
         '--topic /cam_front/image_rect_color/compressed',
@@ -191,3 +192,7 @@ def _show_progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
         end = '\n' if done == total else ''
         print(f'\r{done}/{total} pictures', end=end, file=sys.stderr, flush=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
