@@ -107,6 +107,7 @@ def _markdown(report: Report) -> str:
         '',
         f'Played {context["bag"]} to `depth_node` ({context["model"]}, {context["backend"]}) '
         f'on {context["machine"]}.',
+        f'The drive is {context["drive"]}, and its errors say nothing about real ones.',
         '',
         '| figure | value | meaning |',
         '| --- | ---: | --- |',

@@ -24,6 +24,7 @@ from ssd_depth_ros import demo, demo_session
 from ssd_depth_ros.bag_depth import read_depth
 from ssd_depth_ros.demo import main, TRUTH, TRUTH_INFO
 from ssd_depth_ros.demo_session import CAMERA_INFO, DEPTH, DEPTH_INFO, IMAGE, POINTS, RECORDED
+from ssd_depth_ros.evaluation import score_frames
 from ssd_depth_ros.report import Report
 
 pytestmark = pytest.mark.ros
@@ -99,6 +100,8 @@ def test_demo_leaves_report_pictures_and_depth_bag(tmp_path: Path, model: Path) 
     assert 10.0 < report['context']['node_rss_mb'] < 600.0
     assert 'CPU' in report['context']['backend']
     assert '| frames_out | ' in (out / 'report.md').read_text()
+    assert report['context']['drive'] == 'synthetic: a rendered street'
+    assert 'on a synthetic drive' in done.stdout
 
     with Reader(out / 'depth.mcap') as recorded:
         counts = {c.topic: c.msgcount for c in recorded.connections}
@@ -167,6 +170,16 @@ def test_cloud_nearest_in_time_is_drawn(tmp_path: Path, stamp: int, shown: int) 
             points = np.full((1, 5), second, np.float32)
             bag.write(POINTS, bag_messages.point_cloud(header, points), second)
     np.testing.assert_array_equal(demo._points(tmp_path / 'depth.mcap', stamp), [[shown] * 3])
+
+
+def test_every_row_of_the_sheet_says_that_the_street_is_rendered(tmp_path: Path) -> None:
+    bag = write_drive(tmp_path / 'drive.mcap', num_frames=2)
+    truth = read_depth(bag, TRUTH, TRUTH_INFO)
+    instants = demo._instants(bag, score_frames(truth, truth), truth, truth)
+    assert [instant.caption.split('    ')[0] for instant in instants] == [
+        '0.0 s of a rendered street',
+        '0.1 s of a rendered street',
+    ]
 
 
 def test_message_package_that_is_missing_is_named(

@@ -8,7 +8,13 @@ from ssd_depth_ros.evaluation import FrameScore
 from ssd_depth_ros.report import make_report, Report, write_report
 
 MS = 1_000_000
-CONTEXT = {'bag': 'drive', 'model': 'tiny', 'backend': 'none', 'machine': 'paper'}
+CONTEXT = {
+    'bag': 'drive',
+    'drive': 'synthetic: a rendered street',
+    'model': 'tiny',
+    'backend': 'none',
+    'machine': 'paper',
+}
 
 
 def score(stamp: int, value: float) -> FrameScore:
@@ -55,9 +61,11 @@ def test_files_hold_the_promised_keys_and_the_same_figures(tmp_path: Path) -> No
     assert ' '.join(values) == (
         'frames_in frames_out dropped rate_hz age_ms_p50 age_ms_p99 abs_rel rmse delta1 context'
     )
+    text = (tmp_path / 'report.md').read_text()
+    assert 'synthetic: a rendered street' in text.partition('| figure |')[0]
     rows = dict(
         [cell.strip() for cell in line.split('|')[1:3]]
-        for line in (tmp_path / 'report.md').read_text().splitlines()
+        for line in text.splitlines()
         if line.startswith('| ')
     )
     assert (rows['frames_in'], rows['dropped'], rows['age_ms_p50']) == ('5', '1', '25.0')
