@@ -24,20 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--out ssd_depth_core/weights/student.onnx',
     )
     parser.add_argument('--checkpoint', type=Path, required=True, metavar='FILE')
-    parser.add_argument(
-        '--report', type=Path, metavar='JSON', help='where the parity report goes, if anywhere'
-    )
     args = parser.parse_args(argv)
 
     from ssd_depth_core.config import to_dict
     from ssd_depth_core.export.onnx import export_checkpoint, ExportConfig
 
     parities = export_checkpoint(args.checkpoint, args.out, config_of(ExportConfig, args))
-    report = [to_dict(parity) for parity in parities]
-    if args.report:
-        args.report.write_text(json.dumps(report, indent=2) + '\n')
-    for row in report:
-        print(json.dumps(row))
+    for parity in parities:
+        print(json.dumps(to_dict(parity)))
     print(f'model: {args.out}')
     return 0
 

@@ -1,10 +1,12 @@
 """From a checkpoint to an ONNX file with its ModelSpec, proven equal before it is kept."""
 
 from dataclasses import dataclass
+import json
 import os
 from pathlib import Path
 
 from ssd_depth_core.checks import sha256_of
+from ssd_depth_core.config import to_dict
 from ssd_depth_core.export.parity import measure_parity, Parity
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint
 from ssd_depth_core.model_spec import ModelSpec, save_spec
@@ -98,7 +100,8 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
 
     Args:
         checkpoint: What training wrote.
-        out: `<name>.onnx`; the spec lands beside it as `<name>.json`.
+        out: `<name>.onnx`; beside it land the spec, `<name>.json`, and how far each runtime is
+            from torch, `<name>.parity.json`.
         config: How.
 
     Returns:
@@ -106,8 +109,8 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the checkpoint is damaged, `out` does not end in `.onnx`, or a runtime
-            differs by more than the tolerance.
+        ValueError: If the checkpoint is damaged, `out` does not end in `.onnx`, the network gives
+            values that are not finite, or a runtime differs by more than the tolerance.
     """
     if out.suffix != '.onnx':
         raise ValueError(f'out must end in .onnx, got {out}')
@@ -118,7 +121,7 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
         write_onnx(network, part)
         parities = measure_parity(network, part, config.seed)
         for parity in parities:
-            if parity.error > config.tolerance:
+            if not parity.error <= config.tolerance:  # this way round, so that NaN fails
                 raise ValueError(
                     f'{parity.runtime} differs from torch by {parity.error:.2g}, more than the '
                     f'tolerance {config.tolerance:g}; {out} was not written'
@@ -127,4 +130,6 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
     finally:
         part.unlink(missing_ok=True)
     save_spec(spec_of(info, out, config), out)
+    report = [to_dict(parity) for parity in parities]
+    out.with_suffix('.parity.json').write_text(json.dumps(report, indent=2) + '\n')
     return parities

@@ -32,7 +32,7 @@ class Parity:
     @property
     def error(self) -> float:
         """Give the larger of the two."""
-        return max(self.inverse_depth_relative, self.confidence_absolute)
+        return _largest(self.inverse_depth_relative, self.confidence_absolute)
 
 
 def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parity, ...]:
@@ -45,6 +45,9 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
 
     Returns:
         One record a runtime, the worse batch size each.
+
+    Raises:
+        ValueError: If the network itself gives values that are not finite.
     """
     config = network.config
     generator = torch.Generator().manual_seed(seed)
@@ -52,6 +55,13 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
     with torch.inference_mode():
         inverse_depth, confidence = ExportedDepthNet(network).eval()(images)
     expected = inverse_depth.numpy(), confidence.numpy()
+    for output, values in zip(('inverse_depth', 'confidence'), expected, strict=True):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f'{output} of the network in torch must be finite, got '
+                f'{np.count_nonzero(~np.isfinite(values))} values of {values.size} that are not; '
+                'its weights are spoilt, export an older checkpoint or train again'
+            )
     runtimes: dict[str, Callable[[Path], Run]] = {
         f'onnxruntime {onnxruntime.__version__}': _onnxruntime,
         f'openvino {openvino.__version__.split("-")[0]}': _openvino,
@@ -64,10 +74,10 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
         records.append(
             Parity(
                 runtime=name,
-                inverse_depth_relative=max(
+                inverse_depth_relative=_largest(
                     _relative(both[0], expected[0]), _relative(alone[0], expected[0][:1])
                 ),
-                confidence_absolute=max(
+                confidence_absolute=_largest(
                     _absolute(both[1], expected[1]), _absolute(alone[1], expected[1][:1])
                 ),
             )
@@ -102,3 +112,8 @@ def _relative(value: NDArray[np.float32], expected: NDArray[np.float32]) -> floa
 
 def _absolute(value: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     return float(np.max(np.abs(value - expected)))
+
+
+def _largest(*errors: float) -> float:
+    # Unlike Python's max, NumPy's gives NaN wherever one is among the values.
+    return float(np.max(errors))

@@ -1,4 +1,6 @@
 import dataclasses
+import json
+import math
 
 import pytest
 
@@ -51,12 +53,15 @@ def test_the_file_is_one_opset_18_model_with_a_free_batch(exported):
     assert isinstance(shapes['image'][0], str)
     assert shapes['image'][1:] == [3, 64, 96]
     assert shapes['inverse_depth'][1:] == shapes['confidence'][1:] == [1, 64, 96]
-    assert sorted(p.name for p in exported[0].parent.iterdir()) == ['tiny.json', 'tiny.onnx']
+    files = sorted(path.name for path in exported[0].parent.iterdir())
+    assert files == ['tiny.json', 'tiny.onnx', 'tiny.parity.json']
 
 
 def test_the_runtimes_agree_with_torch(exported):
     assert [p.runtime.split()[0] for p in exported[1]] == ['onnxruntime', 'openvino']
     assert all(parity.error < 1e-5 for parity in exported[1])
+    report = json.loads(exported[0].with_suffix('.parity.json').read_text())
+    assert [Parity(**row) for row in report] == list(exported[1])
 
 
 def test_the_spec_describes_the_network(exported):
@@ -79,11 +84,27 @@ def test_another_network_is_told_apart(exported, network):
         assert parity.confidence_absolute > 1e-4
 
 
-def test_a_difference_above_tolerance_leaves_no_file(network, tmp_path, monkeypatch):
+@pytest.mark.parametrize('errors', [(2e-4, 0.0), (0.0, 2e-4), (math.nan, 0.0), (0.0, math.nan)])
+def test_a_difference_above_tolerance_leaves_no_file(network, tmp_path, monkeypatch, errors):
     save_checkpoint(tmp_path / 'a.safetensors', network, INFO)
-    off = Parity(runtime='some 1.0', inverse_depth_relative=2e-4, confidence_absolute=0.0)
+    relative, absolute = errors
+    off = Parity(
+        runtime='some 1.0', inverse_depth_relative=relative, confidence_absolute=absolute
+    )
     monkeypatch.setattr(export, 'measure_parity', lambda *_: (off,))
-    with pytest.raises(ValueError, match='some 1.0 differs from torch by 0.0002, more than'):
+    with pytest.raises(ValueError, match='some 1.0 differs from torch by (0.0002|nan), more than'):
+        export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ['a.safetensors']
+
+
+@pytest.mark.parametrize(('output', 'name'), [(0, 'inverse_depth'), (1, 'confidence')])
+def test_a_network_that_gives_nan_is_not_exported(network, tmp_path, output, name):
+    spoilt = build_depth_net(MODEL).eval()
+    spoilt.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        spoilt.head.bias[output] = math.nan
+    save_checkpoint(tmp_path / 'a.safetensors', spoilt, INFO)
+    with pytest.raises(ValueError, match=f'{name} of the network in torch must be finite'):
         export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', CONFIG)
     assert [path.name for path in tmp_path.iterdir()] == ['a.safetensors']
 
