@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+import re
 from typing import TypeVar
 
 from ssd_depth_core.config import load_yaml
@@ -9,15 +10,18 @@ from ssd_depth_core.config import load_yaml
 T = TypeVar('T')
 
 
-def stage_parser(description: str, example: str) -> argparse.ArgumentParser:
+def stage_parser(
+    description: str, example: str, *, with_device: bool = True
+) -> argparse.ArgumentParser:
     """Make a parser with the shared options; a stage adds its own paths to it.
 
     Args:
         description: What the stage does, one sentence.
         example: One real command, shown under the options.
+        with_device: Whether the stage can compute elsewhere than on the CPU.
 
     Returns:
-        A parser with `--config`, `--set`, `--out`, `--seed` and `--device`.
+        A parser with `--config`, `--set`, `--out`, `--seed` and, where asked for, `--device`.
     """
     parser = argparse.ArgumentParser(description=description, epilog=f'example: {example}')
     parser.add_argument(
@@ -32,9 +36,12 @@ def stage_parser(description: str, example: str) -> argparse.ArgumentParser:
     )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='where to write')
     parser.add_argument('--seed', type=int, metavar='N', help="replace the config's seed")
-    parser.add_argument(
-        '--device', metavar='NAME', help='cpu, cuda or cuda:1 (default: a GPU where there is one)'
-    )
+    if with_device:
+        parser.add_argument(
+            '--device',
+            metavar='NAME',
+            help='cpu, cuda or cuda:1 (default: a GPU where there is one)',
+        )
     return parser
 
 
@@ -63,8 +70,22 @@ def device_of(args: argparse.Namespace) -> str:
         args: Parsed by a `stage_parser`.
 
     Returns:
-        What `torch.device` takes.
+        What `torch.device` takes; there is such a device.
+
+    Raises:
+        ValueError: If `--device` names none, or one that this machine does not have.
     """
     import torch  # here, so that `--help` answers at once
 
-    return args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    gpus = torch.cuda.device_count()
+    if args.device is None:
+        return 'cuda' if gpus else 'cpu'
+    match = re.fullmatch(r'cpu|cuda(?::(\d+))?', args.device)
+    if match is None:
+        raise ValueError(f'--device must be cpu, cuda or cuda:<number>, got {args.device!r}')
+    if args.device != 'cpu' and int(match[1] or 0) >= gpus:
+        raise ValueError(
+            f'--device {args.device} is not there: torch {torch.__version__} sees {gpus} GPUs; '
+            'take another, or install the driver and a torch that is built for it'
+        )
+    return str(args.device)

@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         'python -m training.export --config config/export/student.yaml '
         '--checkpoint runs/student/checkpoint.safetensors '
         '--out ssd_depth_core/weights/student.onnx',
+        with_device=False,  # an export and its proof are the CPU's
     )
     parser.add_argument('--checkpoint', type=Path, required=True, metavar='FILE')
     args = parser.parse_args(argv)

@@ -17,6 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit status.
+
+    Raises:
+        ValueError: If `--device` names one GPU among several.
     """
     parser = stage_parser(
         __doc__ or '',
@@ -28,6 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
     args = parser.parse_args(argv)
+    device = device_of(args)
+    if ':' in device:
+        number = device.partition(':')[2]
+        raise ValueError(
+            f'--device must be cpu or cuda here, got {device}; to choose a GPU put '
+            f'CUDA_VISIBLE_DEVICES={number} before the command'
+        )
     logging.basicConfig(level=logging.INFO, format='%(message)s')
 
     from ssd_depth_core.learning.supervised import SupervisedConfig, train_supervised
@@ -39,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.out,
         command=shlex.join(['python', '-m', 'training.train_supervised', *arguments]),
         resume=args.resume,
-        cpu=device_of(args) == 'cpu',
+        cpu=device == 'cpu',
     )
     print(f'weights: {run.checkpoint}')
     return 0

@@ -43,6 +43,40 @@ def test_device_is_the_one_asked_for(config_path, tmp_path):
     assert device_of(args) == 'cpu'
 
 
+@pytest.mark.parametrize(
+    ('name', 'gpus', 'device'),
+    [(None, 0, 'cpu'), (None, 2, 'cuda'), ('cuda', 1, 'cuda'), ('cuda:1', 2, 'cuda:1')],
+)
+def test_a_gpu_is_taken_where_there_is_one(config_path, tmp_path, monkeypatch, name, gpus, device):
+    torch = pytest.importorskip('torch')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
+    options = () if name is None else ('--device', name)
+    args = _parse('--config', config_path, '--out', tmp_path, *options)
+    assert device_of(args) == device
+
+
+@pytest.mark.parametrize(
+    ('name', 'gpus', 'message'),
+    [
+        ('gpu', 1, "--device must be cpu, cuda or cuda:<number>, got 'gpu'"),
+        ('cuda:', 1, "got 'cuda:'"),
+        ('', 1, "got ''"),
+        ('cuda', 0, '--device cuda is not there: torch .* sees 0 GPUs; take another'),
+        ('cuda:2', 2, '--device cuda:2 is not there: torch .* sees 2 GPUs'),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(
+    config_path, tmp_path, monkeypatch, name, gpus, message
+):
+    torch = pytest.importorskip('torch')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
+    args = _parse('--config', config_path, '--out', tmp_path, '--device', name)
+    with pytest.raises(ValueError, match=message):
+        device_of(args)
+
+
 def test_shared_options_stay_at_five():
     options = {action.dest for action in stage_parser('x', 'y')._actions} - {'help'}
     assert options == {'config', 'set', 'out', 'seed', 'device'}
+    without = {action.dest for action in stage_parser('x', 'y', with_device=False)._actions}
+    assert options - without == {'device'}

@@ -62,6 +62,12 @@ def test_a_run_is_resumed_only_when_asked(rendered_set, tmp_path):
     assert steps[-1] == 3
 
 
+def test_one_gpu_among_several_is_refused_with_what_to_do(rendered_set, tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    with pytest.raises(ValueError, match='put CUDA_VISIBLE_DEVICES=1 before the command'):
+        train(rendered_set, tmp_path / 'run', '--device', 'cuda:1')
+
+
 @pytest.mark.slow
 def test_processes_launched_together_train_one_network(rendered_set, tmp_path):
     words = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '-m']
