@@ -1,6 +1,6 @@
 """Weights and training state on disk: safetensors and JSON, nothing that is unpickled."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import json
 import os
 from pathlib import Path
@@ -71,7 +71,8 @@ def load_checkpoint(path: Path) -> tuple[DepthNet, CheckpointInfo]:
             'build its network; use one that this project wrote'
         )
     info = from_dict(CheckpointInfo, json.loads(metadata[METADATA_KEY]), str(path))
-    network = build_depth_net(info.model)
+    # The file holds all weights: those that the encoder once started from need no download.
+    network = build_depth_net(replace(info.model, pretrained=False))
     try:
         network.load_state_dict(load_file(path), strict=True)
     except RuntimeError as error:

@@ -1,6 +1,6 @@
 """Training against exact depth: the first student, and the upper bound of every table after it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import logging
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,8 @@ def train_supervised(
     # 2. Network.
     torch.manual_seed(config.seed)
     if config.initial_checkpoint is None:
-        network = build_depth_net(model)
+        # A resumed run has all its weights in its state.
+        network = build_depth_net(replace(model, pretrained=model.pretrained and not resume))
     else:
         network, info = load_checkpoint(config.initial_checkpoint)
         if info.model != model:

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip('torch')
-pytest.importorskip('timm')
+timm = pytest.importorskip('timm')
 safetensors_torch = pytest.importorskip('safetensors.torch')
 
 from ssd_depth_core.learning.checkpoint import (  # noqa: E402
@@ -37,6 +39,23 @@ def test_a_checkpoint_gives_back_network_and_history(tmp_path):
             loaded(image).inverse_depth, network.eval()(image).inverse_depth, rtol=1e-4, atol=1e-6
         )
     assert list(tmp_path.iterdir()) == [tmp_path / 'a.safetensors']
+
+
+def test_no_pretrained_weights_are_fetched_to_be_overwritten(tmp_path, monkeypatch):
+    path = tmp_path / 'a.safetensors'
+    network = build_depth_net(MODEL)
+    save_checkpoint(path, network, info(replace(MODEL, pretrained=True)))
+    create = timm.create_model
+
+    def offline(name, pretrained=False, **options):
+        assert not pretrained, 'there is no network here'
+        return create(name, pretrained=pretrained, **options)
+
+    monkeypatch.setattr(timm, 'create_model', offline)
+    loaded, history = load_checkpoint(path)
+    assert history.model.pretrained
+    for mine, theirs in zip(loaded.parameters(), network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def test_missing_damaged_and_foreign_files_are_errors(tmp_path):
