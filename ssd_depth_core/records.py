@@ -23,7 +23,7 @@ class Result:
     seed: int | None
     """Of everything random in the command; None where nothing is random."""
     commit: str
-    """Git commit of the code, `-dirty` appended where files were changed, or `unknown`."""
+    """Git commit of the code, as `code_commit` gives it."""
     machine: str
     """Processor, cores and accelerator, in words, without host names."""
     date: str
@@ -81,6 +81,31 @@ def read_result(path: Path) -> Result:
     return from_dict(Result, values, str(path))
 
 
+def code_commit() -> str:
+    """Say which version of this code runs.
+
+    Returns:
+        Git commit, 10 digits, with `-dirty` appended where tracked files outside `docs/` were
+        changed; `unknown` where this package does not lie in its repository.
+    """
+    root = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ['git', '-C', str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    try:
+        # Installed into an environment, the package may lie in somebody else's repository.
+        if git('ls-files', '--error-unmatch', 'package.xml', 'setup.py').returncode:
+            return 'unknown'
+        commit = git('rev-parse', '--short=10', 'HEAD').stdout.strip()
+        # Results lie in docs/: measuring one must not make the next one's commit dirty.
+        changed = git('diff', '--quiet', 'HEAD', '--', '.', ':!docs').returncode
+    except OSError:
+        return 'unknown'
+    return f'{commit}-dirty' if changed else commit
+
+
 def provenance(accelerator: str | None = None) -> dict[str, str]:
     """Say where and when this process runs, for a `Result`.
 
@@ -92,19 +117,10 @@ def provenance(accelerator: str | None = None) -> dict[str, str]:
         `commit`, `machine` and `date`.
     """
     return {
-        'commit': _commit(),
+        'commit': code_commit(),
         'machine': f'{_processor()}, {accelerator or "no accelerator used"}',
         'date': f'{datetime.now(timezone.utc):%F}',
     }
-
-
-def _commit() -> str:
-    root = Path(__file__).parent
-    try:
-        describe = ['git', '-C', str(root), 'describe', '--always', '--dirty', '--abbrev=10']
-        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return 'unknown'
 
 
 def _processor() -> str:

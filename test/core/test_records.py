@@ -1,8 +1,17 @@
 from dataclasses import replace
 import re
+import shutil
+import subprocess
 
 import pytest
-from ssd_depth_core.records import provenance, read_result, Result, write_result
+from ssd_depth_core import records
+from ssd_depth_core.records import (
+    code_commit,
+    provenance,
+    read_result,
+    Result,
+    write_result,
+)
 
 RESULT = Result(
     title='Depth at night',
@@ -75,3 +84,42 @@ def test_provenance_names_the_accelerator_it_is_told_of():
 def test_provenance_works_without_git(monkeypatch):
     monkeypatch.setenv('PATH', '')
     assert provenance()['commit'] == 'unknown'
+
+
+def git(folder, *arguments):
+    identity = ('-c', 'user.name=Nobody', '-c', 'user.email=nobody@example.invalid')
+    command = ['git', '-C', str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository that holds this package, for as far as `code_commit` looks."""
+    if shutil.which('git') is None:
+        pytest.skip('there is no git')
+    root = tmp_path / 'repository'
+    names = ('package.xml', 'setup.py', 'ssd_depth_core/records.py', 'docs/results/a.json')
+    for path in (root / name for name in names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('1\n')
+    git(tmp_path, 'init', '--quiet', str(root))
+    git(root, 'add', '.')
+    git(root, 'commit', '--quiet', '--message', 'Begin')
+    monkeypatch.setattr(records, '__file__', str(root / 'ssd_depth_core' / 'records.py'))
+    return root
+
+
+def test_a_result_written_before_makes_the_next_commit_not_dirty(repository):
+    commit = git(repository, 'rev-parse', 'HEAD')[:10]
+    assert code_commit() == commit
+    (repository / 'docs' / 'results' / 'a.json').write_text('2\n')
+    assert code_commit() == commit
+    (repository / 'ssd_depth_core' / 'records.py').write_text('2\n')
+    assert code_commit() == f'{commit}-dirty'
+
+
+def test_the_commit_of_a_repository_around_an_environment_is_not_ours(repository, monkeypatch):
+    installed = repository / 'venv' / 'site-packages' / 'ssd_depth_core' / 'records.py'
+    installed.parent.mkdir(parents=True)
+    monkeypatch.setattr(records, '__file__', str(installed))
+    assert code_commit() == 'unknown'
