@@ -1,10 +1,10 @@
 """What travels beside the weights: everything a runtime must know to run an ONNX file rightly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import json
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ssd_depth_core.checks import check_file, sha256_of
 from ssd_depth_core.config import from_dict, to_dict
@@ -52,7 +52,13 @@ class ModelSpec:
     training_data: str
     """What the weights have seen; synthetic data is called synthetic."""
     training_command: str
-    """The exact command, seed included, that made the weights."""
+    """The exact command that made the weights."""
+    training_config: dict[str, Any] = field(default_factory=dict)
+    """Resolved config of that command, seed included; empty: not known."""
+    training_commit: str = 'unknown'
+    """Git commit of the code that ran it, `-dirty` appended where files were changed."""
+    training_steps: int | None = None
+    """Optimizer steps behind the weights; None: not known."""
     metrics: dict[str, dict[str, float]]
     """By condition, e.g. `{'night': {'abs_rel': 0.12, 'n': 200}}`."""
     licence: str

@@ -1,11 +1,13 @@
 """Reader of the rendered training set: twins of one street in several conditions, exact depth.
 
+<set>/config.yaml              what the set was rendered with; may be missing
 <set>/frames.jsonl             one line a frame (`FrameLine`)
 <set>/<condition>/<id>.jpg     pixel-aligned twins
 <set>/depth/<id>.png           uint16: depth in 1/256 m, 0 unknown, 65535 sky or beyond 255 m
 """
 
 from dataclasses import dataclass, field
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +29,7 @@ from ssd_depth_core.exact_depth import decode_exact_depth
 from ssd_depth_core.preprocess import normalize
 import torch
 from torch.utils.data import Dataset
+import yaml
 
 REMEDY = 'render a set with `python -m training.render_training_set`'
 
@@ -114,6 +117,28 @@ def read_frames(folders: list[Path], split: Literal['train', 'validation']) -> l
     if not frames:
         raise ValueError(f'no {split} frame in {", ".join(map(str, folders))}; {REMEDY}')
     return frames
+
+
+def describe_sets(frames: list[Frame]) -> str:
+    """Say what frames were rendered with, so that they can be rendered again.
+
+    Args:
+        frames: At least one, those of one set next to each other.
+
+    Returns:
+        For each set its number of frames, their first and last id, and its config as JSON where
+        there is one.
+    """
+    parts = []
+    for folder, group in itertools.groupby(frames, lambda frame: frame.folder):
+        ids = [frame.line.id for frame in group]
+        part = f'{len(ids)} frames {min(ids)} to {max(ids)}'
+        path = folder / 'config.yaml'
+        if path.exists():
+            config = yaml.safe_load(path.read_text())
+            part += f' rendered with {json.dumps(config)}'
+        parts.append(part)
+    return '; '.join(parts)
 
 
 def read_image(frame: Frame, condition: str) -> NDArray[np.uint8]:

@@ -1,17 +1,19 @@
 """From a checkpoint to an ONNX file with its ModelSpec, proven equal before it is kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import json
 import os
 from pathlib import Path
 
-from ssd_depth_core.checks import sha256_of
+from ssd_depth_core.checks import check_file, sha256_of
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.export.parity import measure_parity, Parity
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint
+from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.model_spec import ModelSpec, save_spec
 from ssd_depth_core.models.depth_net import DepthNet, ExportedDepthNet
 import torch
+import yaml
 
 # TensorRT parses 18 in fp32 and fp16 alike; 23 brings operators that it builds in fp16 only.
 OPSET_VERSION = 18
@@ -29,6 +31,8 @@ class ExportConfig:
     """SPDX identifier of the weights' licence."""
     tolerance: float = 1e-4
     """Largest relative error of inverse depth, and error of confidence, against torch."""
+    training_commit: str | None = None
+    """Of the code that trained, for a checkpoint that does not say; None: `unknown`."""
 
     def __post_init__(self) -> None:
         """Validate the tolerance.
@@ -90,6 +94,9 @@ def spec_of(info: CheckpointInfo, onnx_path: Path, config: ExportConfig) -> Mode
         canonical_focal_px=model.canonical_focal_px,
         training_data=info.training_data,
         training_command=info.training_command,
+        training_config=info.training_config,
+        training_commit=info.training_commit,
+        training_steps=info.step,
         metrics=info.metrics,
         licence=config.licence,
     )
@@ -108,13 +115,16 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
         How far each runtime is from torch.
 
     Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the checkpoint is damaged, `out` does not end in `.onnx`, the network gives
-            values that are not finite, or a runtime differs by more than the tolerance.
+        FileNotFoundError: If there is no such checkpoint, or neither it nor a `config.yaml` beside
+            it says what it was trained with.
+        ValueError: If the checkpoint is damaged or contradicts the config, `out` does not end in
+            `.onnx`, the network gives values that are not finite, or a runtime differs by more
+            than the tolerance.
     """
     if out.suffix != '.onnx':
         raise ValueError(f'out must end in .onnx, got {out}')
     network, info = load_checkpoint(checkpoint)
+    info = _complete(info, checkpoint, config)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix('.part.onnx')
     try:
@@ -133,3 +143,20 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
     report = [to_dict(parity) for parity in parities]
     out.with_suffix('.parity.json').write_text(json.dumps(report, indent=2) + '\n')
     return parities
+
+
+def _complete(info: CheckpointInfo, checkpoint: Path, config: ExportConfig) -> CheckpointInfo:
+    """Add what an older checkpoint does not say of itself."""
+    given = config.training_commit
+    if given is not None and info.training_commit not in ('unknown', given):
+        raise ValueError(
+            f'training_commit is {info.training_commit} in {checkpoint}, but {given} in the '
+            'config; leave it out there'
+        )
+    if given is not None:
+        info = replace(info, training_commit=given)
+    if not info.training_config:
+        path = RunFolder(checkpoint.parent).config
+        check_file(path, 'training config', 'copy the whole run folder, not the checkpoint alone')
+        info = replace(info, training_config=yaml.safe_load(path.read_text()))
+    return info

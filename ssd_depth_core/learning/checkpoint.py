@@ -27,7 +27,11 @@ class CheckpointInfo:
     step: int
     """Optimizer steps behind the weights."""
     training_command: str
-    """The exact command, seed included."""
+    """The exact command; what it left to the config's file is in `training_config`."""
+    training_config: dict[str, Any] = field(default_factory=dict)
+    """The resolved config, seed included; empty: the file is older than this field."""
+    training_commit: str = 'unknown'
+    """Of the code, as `code_commit` gives it."""
     training_data: str
     """What the weights have seen; synthetic data is called synthetic."""
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)

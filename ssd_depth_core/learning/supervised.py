@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.rendered import (
+    describe_sets,
     EvaluationFrames,
     Frame,
     read_frames,
@@ -26,6 +27,7 @@ from ssd_depth_core.losses.supervised import (
 )
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 from ssd_depth_core.models.factory import build_depth_net
+from ssd_depth_core.records import code_commit
 import torch
 from torch import nn
 
@@ -162,7 +164,13 @@ def train_supervised(
             )
         network.train()
 
-    # 3. What the loop calls back.
+    # 3. What the loop calls back. Code and sets may change on disk while it runs.
+    commit = code_commit()
+    data = (
+        f'synthetic: {len(train_frames)} rendered street frames in {", ".join(conditions)}; '
+        f'{describe_sets(train_frames)}'
+    )
+
     def validate(average: nn.Module) -> dict[str, Any]:
         rows = evaluate(
             predictor_of(average), by_condition, canonical_focal_px=model.canonical_focal_px
@@ -172,10 +180,14 @@ def train_supervised(
 
     def save(average: nn.Module, step: int, metrics: dict[str, Any]) -> None:
         assert isinstance(average, DepthNet)
-        frames = len(train_frames)
-        data = f'synthetic: {frames} rendered street frames in {", ".join(conditions)}'
         info = CheckpointInfo(
-            model=model, step=step, training_command=command, training_data=data, metrics=metrics
+            model=model,
+            step=step,
+            training_command=command,
+            training_config=to_dict(config),
+            training_commit=commit,
+            training_data=data,
+            metrics=metrics,
         )
         save_checkpoint(run.checkpoint, average, info)
 

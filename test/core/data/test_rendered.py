@@ -9,6 +9,7 @@ cv2 = pytest.importorskip('cv2')
 
 from ssd_depth_core.data.augment import AugmentConfig  # noqa: E402
 from ssd_depth_core.data.rendered import (  # noqa: E402
+    describe_sets,
     EvaluationFrames,
     read_frames,
     RenderedConfig,
@@ -41,6 +42,15 @@ def test_splits_stay_apart(rendered_set):
 def test_several_sets_are_one(rendered_set, own_set):
     frames = read_frames([rendered_set, own_set], 'train')
     assert [frame.folder for frame in frames] == [rendered_set] * 6 + [own_set] * 6
+
+
+def test_sets_are_described_by_their_frames_and_config(rendered_set, own_set):
+    (own_set / 'config.yaml').write_text('seed: 3\nnum_cities: 2\n')
+    frames = read_frames([rendered_set, own_set], 'train')
+    assert describe_sets(frames) == (
+        '6 frames 000000 to 000007; '
+        '6 frames 000000 to 000007 rendered with {"seed": 3, "num_cities": 2}'
+    )
 
 
 def test_a_line_being_written_is_left_for_later(own_set):

@@ -22,6 +22,8 @@ INFO = CheckpointInfo(
     model=MODEL,
     step=1,
     training_command='a command',
+    training_config={'seed': 3, 'model': {'mean': [0.5]}},
+    training_commit='0123456789',
     training_data='synthetic: nothing',
     metrics={'night': {'abs_rel': 0.5}},
 )
@@ -71,7 +73,32 @@ def test_the_spec_describes_the_network(exported):
     assert (spec.mean, spec.std) == (MODEL.mean, MODEL.std)
     assert spec.canonical_focal_px == MODEL.canonical_focal_px
     assert spec.training_command == 'a command'
+    assert spec.training_config == {'seed': 3, 'model': {'mean': [0.5]}}
+    assert (spec.training_commit, spec.training_steps) == ('0123456789', 1)
     assert spec.metrics == {'night': {'abs_rel': 0.5}}
+
+
+def test_an_older_checkpoint_is_completed_from_its_run(network, tmp_path):
+    checkpoint, out = tmp_path / 'checkpoint.safetensors', tmp_path / 'tiny.onnx'
+    old = dataclasses.replace(INFO, training_config={}, training_commit='unknown')
+    save_checkpoint(checkpoint, network, old)
+    with pytest.raises(FileNotFoundError, match=r'training config not found at .*config.yaml'):
+        export.export_checkpoint(checkpoint, out, CONFIG)
+    (tmp_path / 'config.yaml').write_text('seed: 8\nloop: {max_minutes: 3.0}\n')
+    export.export_checkpoint(checkpoint, out, CONFIG)
+    spec = load_spec(out)
+    assert spec.training_config == {'seed': 8, 'loop': {'max_minutes': 3.0}}
+    assert spec.training_commit == 'unknown'
+    told = dataclasses.replace(CONFIG, training_commit='abcdef0123')
+    export.export_checkpoint(checkpoint, out, told)
+    assert load_spec(out).training_commit == 'abcdef0123'
+
+
+def test_a_commit_that_contradicts_the_checkpoint_is_refused(network, tmp_path):
+    save_checkpoint(tmp_path / 'a.safetensors', network, INFO)
+    other = dataclasses.replace(CONFIG, training_commit='abcdef0123')
+    with pytest.raises(ValueError, match='is 0123456789 in .* but abcdef0123 in the config'):
+        export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', other)
 
 
 def test_another_network_is_told_apart(exported, network):
@@ -88,9 +115,7 @@ def test_another_network_is_told_apart(exported, network):
 def test_a_difference_above_tolerance_leaves_no_file(network, tmp_path, monkeypatch, errors):
     save_checkpoint(tmp_path / 'a.safetensors', network, INFO)
     relative, absolute = errors
-    off = Parity(
-        runtime='some 1.0', inverse_depth_relative=relative, confidence_absolute=absolute
-    )
+    off = Parity(runtime='some 1.0', inverse_depth_relative=relative, confidence_absolute=absolute)
     monkeypatch.setattr(export, 'measure_parity', lambda *_: (off,))
     with pytest.raises(ValueError, match='some 1.0 differs from torch by (0.0002|nan), more than'):
         export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', CONFIG)

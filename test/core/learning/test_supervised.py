@@ -7,6 +7,7 @@ torch = pytest.importorskip('torch')
 pytest.importorskip('timm')
 pytest.importorskip('accelerate')
 
+from ssd_depth_core.config import from_dict  # noqa: E402
 from ssd_depth_core.data.rendered import RenderedConfig  # noqa: E402
 from ssd_depth_core.learning.checkpoint import load_checkpoint  # noqa: E402
 from ssd_depth_core.learning.loop import LoopConfig  # noqa: E402
@@ -17,6 +18,7 @@ from ssd_depth_core.learning.supervised import (  # noqa: E402
     train_supervised,
 )
 from ssd_depth_core.models.depth_net import DepthNetConfig, DepthOutput  # noqa: E402
+from ssd_depth_core.records import code_commit  # noqa: E402
 
 MODEL = DepthNetConfig(
     input_height=64,
@@ -68,7 +70,11 @@ def test_two_steps_leave_a_checkpoint_that_says_how_it_was_made(rendered_set, tm
     network, info = load_checkpoint(run.checkpoint)
     assert info.step == 2
     assert info.training_command == 'the command'
-    assert info.training_data == 'synthetic: 6 rendered street frames in day-clear, night'
+    assert info.training_data == (
+        'synthetic: 6 rendered street frames in day-clear, night; 6 frames 000000 to 000007'
+    )
+    assert from_dict(SupervisedConfig, info.training_config, 'here') == config()
+    assert info.training_commit == code_commit()
     assert set(info.metrics) == {'day-clear', 'night'}
     assert info.metrics['night']['n'] == 2
     assert network.config == MODEL
