@@ -11,7 +11,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ssd_depth_core.checks import check_file
 import yaml
+
+MAY_CHANGE = frozenset(
+    {
+        'num_validation_frames',
+        'loop.max_steps',
+        'loop.max_minutes',
+        'loop.batch_size',
+        'loop.num_workers',
+        'loop.log_every_s',
+        'loop.validate_every_steps',
+    }
+)
+"""What a resumed run may be given anew: budget, cadence, and how its machine is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,8 @@ def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
 
     Args:
         path: The folder.
-        config: Resolved, plain values; written into the folder.
+        config: Resolved, plain values; written into the folder. That of a resumed run may differ
+            in `MAY_CHANGE` alone.
         resume: Whether the folder must hold a run already, or must not.
 
     Returns:
@@ -64,13 +79,39 @@ def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
 
     Raises:
         FileExistsError: If a run is there and `resume` is not asked for.
-        FileNotFoundError: If there is no state to resume from.
+        FileNotFoundError: If there is no state to resume from, or no config beside it.
+        ValueError: If the run to resume was made with another config.
     """
     run = RunFolder(path)
     if resume and not run.state.is_dir():
         raise FileNotFoundError(f'no state to resume from in {path}; start without --resume')
     if not resume and run.config.exists():
         raise FileExistsError(f'{path} holds a run already; choose another --out, or --resume it')
+    if resume:
+        _check_same(run.config, config)
     path.mkdir(parents=True, exist_ok=True)
     run.config.write_text(yaml.safe_dump(config, sort_keys=False))
     return run
+
+
+def _check_same(path: Path, config: dict[str, Any]) -> None:
+    """Require that a run goes on with the config that it began with."""
+    check_file(path, 'config of the run', 'start without --resume in another folder')
+    before, now = _flat(yaml.safe_load(path.read_text())), _flat(config)
+    for name in sorted((before.keys() | now.keys()) - MAY_CHANGE):
+        if before.get(name) != now.get(name):
+            raise ValueError(
+                f'{name} must stay {before.get(name)!r} as in {path}, got {now.get(name)!r}; '
+                'set it back, or start without --resume in another folder'
+            )
+
+
+def _flat(config: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Name every value by its path, such as `loop.max_steps`."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f'{prefix}{name}.')
+        else:
+            flat[f'{prefix}{name}'] = value
+    return flat

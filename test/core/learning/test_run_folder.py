@@ -24,3 +24,45 @@ def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(tmp_path):
         open_run(tmp_path, {}, resume=False)
     with pytest.raises(FileNotFoundError, match='no state to resume from'):
         open_run(tmp_path, {}, resume=True)
+
+
+BEGUN = {
+    'seed': 3,
+    'model': {'encoder': 'a', 'mean': [0.5, 0.5]},
+    'loop': {'max_steps': 5, 'max_minutes': None, 'learning_rate': 2e-3},
+}
+
+
+def begun(tmp_path):
+    open_run(tmp_path, BEGUN, resume=False).state.mkdir()
+
+
+def test_a_resumed_run_may_have_another_budget(tmp_path):
+    begun(tmp_path)
+    longer = {**BEGUN, 'loop': {**BEGUN['loop'], 'max_steps': None, 'max_minutes': 9.0}}
+    run = open_run(tmp_path, longer, resume=True)
+    assert yaml.safe_load(run.config.read_text()) == longer
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'seed': 4}, 'seed must stay 3 as in .*config.yaml, got 4; set it back'),
+        ({'model': {'encoder': 'b', 'mean': [0.5, 0.5]}}, "model.encoder must stay 'a'"),
+        ({'model': {'encoder': 'a', 'mean': [0.5, 0.4]}}, r'model.mean must stay \[0.5, 0.5\]'),
+        ({'loss': {'beta': 0.5}}, 'loss.beta must stay None as in .*, got 0.5'),
+        ({'loop': {'learning_rate': 1e-3}}, 'loop.learning_rate must stay 0.002'),
+    ],
+)
+def test_a_resumed_run_keeps_its_config(tmp_path, change, message):
+    begun(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        open_run(tmp_path, {**BEGUN, **change}, resume=True)
+    assert yaml.safe_load((tmp_path / 'config.yaml').read_text()) == BEGUN
+
+
+def test_a_state_without_its_config_is_not_resumed(tmp_path):
+    begun(tmp_path)
+    (tmp_path / 'config.yaml').unlink()
+    with pytest.raises(FileNotFoundError, match='config of the run not found'):
+        open_run(tmp_path, BEGUN, resume=True)
