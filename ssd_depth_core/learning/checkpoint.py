@@ -126,13 +126,19 @@ def load_state(
 
     Raises:
         FileNotFoundError: If there is no state.
-        ValueError: If the state belongs to another model or optimizer.
+        ValueError: If the state is damaged or belongs to another model or optimizer.
     """
     path = folder / 'state.safetensors'
     check_file(path, 'training state', 'start without --resume')
-    with safe_open(path, framework='pt') as file:
-        progress = json.loads(file.metadata()['progress'])
-    tensors = load_file(path)
+    try:
+        with safe_open(path, framework='pt') as file:
+            progress = json.loads(file.metadata()['progress'])
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f'training state {path} is damaged or no safetensors: {error}; copy it again, or '
+            'start without --resume in another folder'
+        ) from None
     for name, module in modules.items():
         weights = {
             key.removeprefix(f'{name}/'): value

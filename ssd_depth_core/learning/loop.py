@@ -47,7 +47,7 @@ class LoopConfig:
     """Longer gradients are shortened to this."""
     ema_decay: float = 0.999
     """Of the average of the weights that is validated and saved; smaller in the first steps."""
-    precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
+    precision: Literal['fp32', 'bf16'] = 'fp32'
     """Of activations; weights stay fp32. On a CPU bf16 pays where `lscpu` says avx512_bf16."""
     num_workers: int = 1
     """Processes that read and augment."""
@@ -191,19 +191,21 @@ def train(
     module, optimizer = accelerator.prepare(task, optimizer)
 
     # Go on where a former process stopped.
-    step, spent_min = 0, 0.0
+    step, draws, spent_min = 0, 0, 0.0
+    draws_a_step = config.batch_size * accelerator.num_processes
     if resume:
         progress = load_state(run.state, stateful, optimizer.optimizer)
         step, spent_min = progress['step'], progress['minutes']
+        # States written before `draws` was are of runs that never changed their batch.
+        draws = progress.get('draws', step * draws_a_step)
         logger.info('resuming at step %d after %.1f min', step, spent_min)
 
-    # Enter the stream of samples at this step.
-    draws_a_step = config.batch_size * accelerator.num_processes
+    # Enter the stream of samples where it was left, whatever the batch then.
     loader = accelerator.prepare(
         DataLoader(
             dataset,
             batch_size=config.batch_size,
-            sampler=EndlessDraws(len(dataset), seed, start=step * draws_a_step),  # type: ignore[arg-type]
+            sampler=EndlessDraws(len(dataset), seed, start=draws),  # type: ignore[arg-type]
             num_workers=config.num_workers,
             prefetch_factor=4 if config.num_workers else None,
             worker_init_fn=_one_thread_a_worker,
@@ -217,7 +219,7 @@ def train(
             metrics = validate(average)
             run.append_metrics({'step': step, 'minutes': minutes(), 'validation': metrics})
             save(average, step, metrics)
-            progress = {'step': step, 'minutes': minutes()}
+            progress = {'step': step, 'draws': draws, 'minutes': minutes()}
             save_state(run.state, stateful, optimizer.optimizer, progress)
 
     def minutes() -> float:
@@ -256,7 +258,7 @@ def train(
         norm = accelerator.clip_grad_norm_(module.parameters(), config.max_gradient_norm)
         optimizer.step()
         optimizer.zero_grad()
-        step += 1
+        step, draws = step + 1, draws + draws_a_step
         update_average(average, task.network, step, config.ema_decay)
 
         # Log the means since the last line.

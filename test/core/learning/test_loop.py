@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 
@@ -6,7 +7,8 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('accelerate')
 
-from ssd_depth_core.learning.checkpoint import load_state  # noqa: E402
+from ssd_depth_core.data.draws import EndlessDraws  # noqa: E402
+from ssd_depth_core.learning.checkpoint import load_state, save_state  # noqa: E402
 from ssd_depth_core.learning.loop import (  # noqa: E402
     fraction_spent,
     learning_rate_at,
@@ -16,6 +18,7 @@ from ssd_depth_core.learning.loop import (  # noqa: E402
     update_average,
 )
 from ssd_depth_core.learning.run_folder import open_run  # noqa: E402
+from timm.optim import param_groups_weight_decay  # noqa: E402
 from torch import nn  # noqa: E402
 
 
@@ -62,12 +65,12 @@ def config(**values):
     return LoopConfig(**{**defaults, **values})
 
 
-def run_loop(folder, loop, task=None, resume=False, saved=None):
+def run_loop(folder, loop, task=None, resume=False, saved=None, dataset=None):
     run = open_run(folder, {}, resume)
     task = task or LineTask()
     average = train(
         task,
-        Points(),
+        dataset or Points(),
         validate=lambda network: {'a': network.layer.weight.item()},
         save=lambda network, step, metrics: saved.append((step, metrics)) if saved else None,
         config=loop,
@@ -159,6 +162,47 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
     ):
         for a, b in zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True):
             assert torch.equal(a, b)
+
+
+class Recorder(Points):
+    """Notes what is drawn."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def __getitem__(self, draw):
+        self.drawn.append(draw)
+        return super().__getitem__(draw)
+
+
+def test_a_run_resumed_with_another_batch_skips_and_repeats_no_sample(tmp_path):
+    first, second = Recorder(), Recorder()
+    run_loop(tmp_path / 'run', config(max_steps=3, batch_size=4), dataset=first)
+    loop = config(max_steps=6, batch_size=2)
+    run_loop(tmp_path / 'run', loop, resume=True, dataset=second)
+    # The loader reads a batch ahead.
+    stream = list(itertools.islice(EndlessDraws(10, seed=5), 18))
+    assert first.drawn[:12] + second.drawn[:6] == stream
+
+
+def test_a_state_from_before_draws_were_counted_is_resumed_by_its_steps(tmp_path):
+    dataset = Recorder()
+    run, task, average = run_loop(tmp_path / 'run', config(max_steps=3))
+    optimizer = torch.optim.AdamW(param_groups_weight_decay(task, 0.05))
+    modules = {'task': task, 'average': average}
+    load_state(run.state, modules, optimizer)
+    save_state(run.state, modules, optimizer, {'step': 3, 'minutes': 0.0})
+    run_loop(tmp_path / 'run', config(max_steps=6), resume=True, dataset=dataset)
+    stream = itertools.islice(EndlessDraws(10, seed=5), 12, 24)
+    assert dataset.drawn[:12] == list(stream)
+
+
+def test_a_damaged_state_is_named_with_what_to_do(tmp_path):
+    run, task, _ = run_loop(tmp_path / 'run', config())
+    path = run.state / 'state.safetensors'
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r'state .*state.safetensors is damaged .* copy it again'):
+        load_state(run.state, {'task': task}, torch.optim.AdamW(task.parameters()))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
