@@ -179,7 +179,8 @@ def train(
         The averaged network.
 
     Raises:
-        FloatingPointError: If the loss is not finite; the weights are those before that step.
+        FloatingPointError: If the loss or its gradient is not finite; the weights are those before
+            that step.
     """
     # Build everything that has state.
     assert isinstance(task, nn.Module)
@@ -244,18 +245,21 @@ def train(
         for group in optimizer.param_groups:
             group['lr'] = rate
 
-        # Compute the loss; stop before a bad one reaches the weights (this waits for the GPU).
+        # Compute the gradient. A bad one must reach neither weights nor average; all processes
+        # stop together, or the others would wait for ever (this waits for the GPU).
         parts = module(batch)
-        if not torch.isfinite(parts['loss']):
+        accelerator.backward(parts['loss'])
+        norm = accelerator.clip_grad_norm_(module.parameters(), config.max_gradient_norm)
+        bad = ~(torch.isfinite(parts['loss']) & torch.isfinite(norm))
+        if accelerator.reduce(bad.float()).item():
             values = {name: value.item() for name, value in parts.items()}
             raise FloatingPointError(
-                f'loss is not finite at step {step}: {values}; lower learning_rate '
-                f'(now {rate:g}) or look at the data; the last good state is in {run.state}'
+                f'loss or gradient is not finite at step {step}: {values}, gradient norm '
+                f'{norm.item()}; lower learning_rate (now {rate:g}) or look at the data; the last '
+                f'good state is in {run.state}'
             )
 
         # Update weights, then their average.
-        accelerator.backward(parts['loss'])
-        norm = accelerator.clip_grad_norm_(module.parameters(), config.max_gradient_norm)
         optimizer.step()
         optimizer.zero_grad()
         step, draws = step + 1, draws + draws_a_step

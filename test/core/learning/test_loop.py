@@ -212,6 +212,21 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
     assert all(torch.isfinite(p).all() for p in task.network.parameters())
 
 
+class SteepTask(LineTask):
+    """Its third loss is finite, but not the slope of it."""
+
+    def forward(self, batch):
+        loss = super().forward(batch)['loss']
+        return {'loss': loss + torch.sqrt(0 * loss) if self.calls == 3 else loss}
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path):
+    task = SteepTask()
+    with pytest.raises(FloatingPointError, match=r"step 2: {'loss': \d\.\d+}, gradient norm nan"):
+        run_loop(tmp_path / 'run', config(), task)
+    assert all(torch.isfinite(p).all() for p in task.network.parameters())
+
+
 def test_state_of_another_network_is_rejected(tmp_path):
     run, _, _ = run_loop(tmp_path / 'run', config())
     other = nn.Linear(2, 2)
