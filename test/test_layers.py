@@ -13,7 +13,10 @@ SOURCES = ('ssd_depth_core', 'ssd_depth_ros', 'training')
 # From the bottom up. A module may import from the layers below and from its own package; packages
 # on one line are siblings and stay apart.
 CORE_LAYERS = (
-    ('records', 'model_spec', 'preprocess', 'exact_depth', 'config', 'checks'),
+    (
+        *('records', 'model_spec', 'preprocess', 'canonical_depth', 'exact_depth'),
+        *('config', 'checks'),
+    ),
     ('geometry',),
     ('data', 'synthdrive', 'models', 'losses', 'metrics'),
     ('gdt', 'depthgen'),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from ssd_depth_core.canonical_depth import metric_depth_of
 from ssd_depth_core.metrics import depth_metrics, DepthMetrics, mean_metrics
 from ssd_depth_core.preprocess import focal_of
 import torch
@@ -17,14 +18,16 @@ def evaluate(
     by_condition: dict[str, Dataset[dict[str, torch.Tensor]]],
     *,
     canonical_focal_px: float,
+    max_depth_m: float,
     batch_size: int = 16,
 ) -> dict[str, dict[str, float]]:
-    """Measure a network on every condition.
+    """Measure a network on every condition, on the depth that the runtime would give.
 
     Args:
         predict: The network.
         by_condition: Datasets of `image`, `depth` (NaN unknown, inf beyond) and `K`.
         canonical_focal_px: Of the network.
+        max_depth_m: Of the network.
         batch_size: Images a call.
 
     Returns:
@@ -43,7 +46,12 @@ def evaluate(
             for inverse, truth, K in zip(
                 inverse_depth, batch['depth'][:, 0].numpy(), batch['K'].numpy(), strict=True
             ):
-                depth = focal_of(K) / canonical_focal_px / inverse
+                depth = metric_depth_of(
+                    inverse,
+                    focal_px=focal_of(K),
+                    canonical_focal_px=canonical_focal_px,
+                    max_depth_m=max_depth_m,
+                )
                 measured = depth_metrics(depth, truth)
                 rescaled = depth_metrics(depth, truth, median_scaled=True)
                 if measured is not None and rescaled is not None:

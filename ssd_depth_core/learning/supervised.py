@@ -173,7 +173,10 @@ def train_supervised(
 
     def validate(average: nn.Module) -> dict[str, Any]:
         rows = evaluate(
-            predictor_of(average), by_condition, canonical_focal_px=model.canonical_focal_px
+            predictor_of(average),
+            by_condition,
+            canonical_focal_px=model.canonical_focal_px,
+            max_depth_m=model.max_depth_m,
         )
         logger.info('%s', table(rows))
         return rows

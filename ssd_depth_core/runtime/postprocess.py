@@ -2,11 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.canonical_depth import BEYOND_RANGE_SHARE, metric_depth_of
 from ssd_depth_core.model_spec import ModelSpec
-
-BEYOND_RANGE_SHARE = 0.97
-"""Canonical depth from this share of `max_depth_m` on counts as beyond range: the network only
-approaches the lower end of its inverse depth, so sky comes out a little nearer than that end."""
 
 
 def range_m(spec: ModelSpec, focal_px: float | None) -> float:
@@ -36,10 +33,12 @@ def metric_depth(
     Returns:
         Fresh array of the same shape [m]; NaN means beyond range and nothing else.
     """
-    scale = 1.0 if focal_px is None else focal_px / spec.canonical_focal_px
-    known = inverse_depth > 1.0 / (BEYOND_RANGE_SHARE * spec.max_depth_m)
-    depth = np.full(inverse_depth.shape, np.nan, np.float32)
-    return np.divide(np.float32(scale), inverse_depth, out=depth, where=known)
+    return metric_depth_of(
+        inverse_depth,
+        focal_px=focal_px,
+        canonical_focal_px=spec.canonical_focal_px,
+        max_depth_m=spec.max_depth_m,
+    )
 
 
 def check_outputs(outputs: dict[str, NDArray[np.float32]], spec: ModelSpec) -> None:
