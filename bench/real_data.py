@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.data.nuscenes import NuScenes, read_lidar
 from ssd_depth_core.runtime.images import read_image
 
 _DDAD_HEIGHT_M = 1.5  # nominal: the recordings give no ground plane
@@ -73,40 +72,32 @@ def read_nuscenes(root: Path) -> Iterator[RealFrame]:
         root: The folder that holds `nuscenes_one_sample`.
 
     Yields:
-        The six cameras' pictures, in the order of the table.
+        The six cameras' pictures, in the order of time.
     """
-    folder = root / 'nuscenes_one_sample'
-    tables = next(folder.glob('v1.0-*'))
-    sensors, mounts, poses = (
-        {row['token']: row for row in json.loads((tables / f'{name}.json').read_text())}
-        for name in ('sensor', 'calibrated_sensor', 'ego_pose')
-    )
-    by_channel = {
-        sensors[mounts[row['calibrated_sensor_token']]['sensor_token']]['channel']: row
-        for row in json.loads((tables / 'sample_data.json').read_text())
-    }
-    lidar = by_channel.pop('LIDAR_TOP')
-    sweep = np.fromfile(folder / lidar['filename'], np.float32).reshape(-1, 5)
-    points = np.column_stack([sweep[:, :3].astype(np.float64), np.ones(len(sweep))])
-    T_world_lidar = _world_from_sensor(lidar, mounts, poses)
-    for channel, camera in by_channel.items():
-        mount = mounts[camera['calibrated_sensor_token']]
-        T_ego_camera = _transform(mount)
+    data = NuScenes(root / 'nuscenes_one_sample')
+    records = data.records(data.scenes[0])
+    (sweep,) = (record for record in records if record.modality == 'lidar')
+    points = read_lidar(sweep.path)[:, :3].astype(np.float64)
+    points = np.column_stack([points, np.ones(len(points))])
+    T_world_lidar = sweep.T_world_ego @ sweep.T_ego_sensor
+    for camera in records:
+        if camera.K is None:
+            continue
         # The car moves between the sweep's instant and the camera's: through the world and back.
-        T_camera_lidar = np.linalg.inv(_world_from_sensor(camera, mounts, poses)) @ T_world_lidar
-        K = np.array(mount['camera_intrinsic'])
-        image = read_image(folder / camera['filename'])
-        uv, truth = _project(points @ T_camera_lidar[:3].T, K, image.shape[:2])
+        T_camera_world = np.linalg.inv(camera.T_world_ego @ camera.T_ego_sensor)
+        T_camera_lidar = T_camera_world @ T_world_lidar
+        image = read_image(camera.path)
+        uv, truth = _project(points @ T_camera_lidar[:3].T, camera.K, image.shape[:2])
         yield RealFrame(
             dataset='nuScenes',
-            channel=channel,
-            name=Path(camera['filename']).stem,
+            channel=camera.channel,
+            name=camera.path.stem,
             image=image,
-            K=K,
+            K=camera.K,
             uv=uv,
             truth=truth,
-            height_m=T_ego_camera[2, 3],
-            down_camera=-T_ego_camera[2, :3],
+            height_m=camera.T_ego_sensor[2, 3],
+            down_camera=-camera.T_ego_sensor[2, :3],
         )
 
 
@@ -121,23 +112,3 @@ def _project(
     uv = (points @ K.T)[:, :2] / points[:, 2:]
     inside = ((uv > 1) & (uv < np.array(size[::-1]) - 1)).all(axis=1)
     return uv[inside], points[inside, 2]
-
-
-def _world_from_sensor(
-    data: dict[str, Any], mounts: dict[str, Any], poses: dict[str, Any]
-) -> NDArray[np.float64]:
-    T_world_ego = _transform(poses[data['ego_pose_token']])
-    return T_world_ego @ _transform(mounts[data['calibrated_sensor_token']])
-
-
-def _transform(row: dict[str, Any]) -> NDArray[np.float64]:
-    """Turn a table's translation and quaternion (w, x, y, z) into a (4, 4) matrix."""
-    w, x, y, z = np.array(row['rotation']) / np.linalg.norm(row['rotation'])
-    T = np.eye(4)
-    T[:3, :3] = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    T[:3, 3] = row['translation']
-    return T

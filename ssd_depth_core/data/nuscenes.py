@@ -7,6 +7,7 @@ that the bag converter runs where torch is not installed.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -133,18 +134,24 @@ class NuScenes:
                 none.
         """
         records = []
-        for row in self._sample_data:
-            sample_token = self._get('sample_data', row, 'sample_token')
-            scene_token = self._scene_of_sample.get(sample_token)
-            if scene_token is None:
-                raise self._dangling('sample_data', row, 'sample_token', 'sample')
-            if scene_token != scene.token:
-                continue
+        for row in self._data_of_scene.get(scene.token, []):
             calibration = self._follow('sample_data', row, 'calibrated_sensor', self._calibrations)
             sensor = self._follow('calibrated_sensor', calibration, 'sensor', self._sensors)
             if channels is None or self._get('sensor', sensor, 'channel') in channels:
                 records.append(self._join(row, calibration, sensor))
         return sorted(records, key=lambda record: (record.timestamp_us, record.channel))
+
+    @cached_property
+    def _data_of_scene(self) -> dict[str, list[Row]]:
+        """Sort `sample_data` by scene, once: trainval has 2.6 million rows and 850 scenes."""
+        groups: dict[str, list[Row]] = {}
+        for row in self._sample_data:
+            sample_token = self._get('sample_data', row, 'sample_token')
+            scene_token = self._scene_of_sample.get(sample_token)
+            if scene_token is None:
+                raise self._dangling('sample_data', row, 'sample_token', 'sample')
+            groups.setdefault(scene_token, []).append(row)
+        return groups
 
     def _join(self, row: Row, calibration: Row, sensor: Row) -> SensorRecord:
         channel = self._get('sensor', sensor, 'channel')

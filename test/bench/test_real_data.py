@@ -29,9 +29,11 @@ def write_nuscenes(root: Path, points: list[tuple[float, float, float]], moved_m
         'lidar': ([0.0, 0.0, 2.0], UNTURNED, []),
     }
     tables = {
+        'scene': [{'token': 'scene', 'name': 'scene-1', 'description': 'By day'}],
+        'sample': [{'token': 'sample', 'scene_token': 'scene'}],
         'sensor': [
-            {'token': 'camera', 'channel': 'CAM_FRONT'},
-            {'token': 'lidar', 'channel': 'LIDAR_TOP'},
+            {'token': 'camera', 'channel': 'CAM_FRONT', 'modality': 'camera'},
+            {'token': 'lidar', 'channel': 'LIDAR_TOP', 'modality': 'lidar'},
         ],
         'calibrated_sensor': [
             {
@@ -48,7 +50,17 @@ def write_nuscenes(root: Path, points: list[tuple[float, float, float]], moved_m
             {'token': 'camera', 'translation': [500.0 + moved_m, 0.0, 0.0], 'rotation': UNTURNED},
         ],
         'sample_data': [
-            {'calibrated_sensor_token': name, 'ego_pose_token': name, 'filename': filename}
+            {
+                'token': name,
+                'sample_token': 'sample',
+                'calibrated_sensor_token': name,
+                'ego_pose_token': name,
+                'timestamp': 1,
+                'is_key_frame': True,
+                'height': SIZE[0],
+                'width': SIZE[1],
+                'filename': filename,
+            }
             for name, filename in (('camera', 'front.png'), ('lidar', 'sweep.bin'))
         ],
     }

@@ -41,6 +41,20 @@ def test_records_are_sorted_and_channels_selected(nuscenes_root):
     assert order == sorted(order)
 
 
+def test_sample_data_is_sorted_once_for_all_scenes(nuscenes_root, monkeypatch):
+    read = []
+    get = NuScenes._get
+
+    def watch(self, table, row, field):
+        read.append((table, field))
+        return get(self, table, row, field)
+
+    monkeypatch.setattr(NuScenes, '_get', watch)
+    data = NuScenes(nuscenes_root)
+    assert all(len(data.records(scene)) == 44 for scene in data.scenes * 2)
+    assert read.count(('sample_data', 'sample_token')) == 88
+
+
 def test_tables_of_annotations_are_not_needed(root):
     for table in ('instance', 'sample_annotation', 'map', 'log', 'category', 'visibility'):
         (root / 'v1.0-synth' / f'{table}.json').unlink()
