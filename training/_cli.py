@@ -32,7 +32,7 @@ def stage_parser(
         action='append',
         default=[],
         metavar='FIELD=VALUE',
-        help='replace one field of the config, e.g. optim.lr=1e-4; may be repeated',
+        help='replace one field of the config, e.g. loop.learning_rate=1e-4; may be repeated',
     )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='where to write')
     parser.add_argument('--seed', type=int, metavar='N', help="replace the config's seed")

@@ -1,4 +1,6 @@
 from dataclasses import dataclass
+from pathlib import Path
+import re
 
 import pytest
 
@@ -80,3 +82,14 @@ def test_shared_options_stay_at_five():
     assert options == {'config', 'set', 'out', 'seed', 'device'}
     without = {action.dest for action in stage_parser('x', 'y', with_device=False)._actions}
     assert options - without == {'device'}
+
+
+def test_the_example_of_set_is_a_field_of_the_training():
+    yaml = pytest.importorskip('yaml')
+    help_text = stage_parser('x', 'y').format_help()
+    example = re.search(r'e\.g\.\s+([\w.]+)=', help_text)[1]
+    path = Path(__file__).parents[2] / 'config' / 'train' / 'student_supervised.yaml'
+    node = yaml.safe_load(path.read_text())
+    for name in example.split('.'):
+        node = node[name]
+    assert isinstance(node, float)
