@@ -61,7 +61,6 @@ setup(
         (f'{SHARE}/config', glob('config/ros/*.yaml')),
         (f'{SHARE}/config/dds', glob('config/dds/*')),
         (f'{SHARE}/rviz', glob('rviz/*')),
-        (f'{SHARE}/foxglove', glob('foxglove/*')),
     ],
     # pyyaml: config files. Everything else belongs to a layer that a robot may do without.
     install_requires=['numpy', 'pyyaml'],

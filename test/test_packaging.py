@@ -138,6 +138,12 @@ def test_colcon_installs_where_ros_looks(install):
         assert sources <= {path.name for path in (share / target).iterdir()}
 
 
+def test_every_pattern_of_setup_finds_files():
+    patterns = re.findall(r"glob\('(.+?)'\)", (ROOT / 'setup.py').read_text())
+    assert patterns
+    assert [pattern for pattern in patterns if not list(ROOT.glob(pattern))] == []
+
+
 def entry_points(text):
     return set(re.findall(r"'(depth_\w+) = ", text))
 
