@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from threading import Condition
 
 import numpy as np
-from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from sensor_msgs.msg import CameraInfo
 from ssd_depth_core.preprocess import resize_intrinsics
+from ssd_depth_core.runtime import calibration
 from std_msgs.msg import Header
 
 REMEMBERED = 32
@@ -15,27 +15,11 @@ REMEMBERED = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Calibration:
-    """Hold the intrinsics of the image as it arrives, region of interest and binning worked in."""
+class Calibration(calibration.Calibration):
+    """Hold, beside what a camera_info says of its image, the message itself."""
 
-    size: tuple[int, int]
-    """(H, W) of the image that this describes, pixels."""
-    K: NDArray[np.float64]
-    """(3, 3) of the raw image, pixels."""
-    P: NDArray[np.float64]
-    """(3, 4) of the rectified image, pixels."""
     source: CameraInfo
     """Where distortion and rectification are copied from."""
-
-    @property
-    def intrinsics(self) -> NDArray[np.float64]:
-        """(3, 3) of the rectified image, pixels, which is what depth is computed with."""
-        return self.P[:, :3]
-
-    @property
-    def is_distorted(self) -> bool:
-        """Whether the camera says that its raw images are not rectified."""
-        return bool(np.any(self.source.d))
 
     def camera_info(self, header: Header, size: tuple[int, int]) -> CameraInfo:
         """Describe the same view at another size.
@@ -80,20 +64,19 @@ def read_camera_info(info: CameraInfo) -> Calibration:
     Returns:
         The calibration of the image that comes with it.
     """
-    K = np.array(info.k, np.float64).reshape(3, 3)
-    P = np.array(info.p, np.float64).reshape(3, 4)
-    if not info.p[0]:
-        P[:, :3] = K
-    elif not info.k[0]:
-        K = P[:, :3]
     roi = info.roi
-    binning = (max(info.binning_y, 1), max(info.binning_x, 1))
-    size = (roi.height or info.height, roi.width or info.width)
+    image = calibration.read_calibration(
+        size=(info.height, info.width),
+        K=info.k,
+        P=info.p,
+        D=info.d,
+        region=calibration.Region(
+            x_offset=roi.x_offset, y_offset=roi.y_offset, height=roi.height, width=roi.width
+        ),
+        binning=(info.binning_y, info.binning_x),
+    )
     return Calibration(
-        size=(size[0] // binning[0], size[1] // binning[1]),
-        K=_window(K, roi, binning),
-        P=_window(P, roi, binning),
-        source=info,
+        size=image.size, K=image.K, P=image.P, is_distorted=image.is_distorted, source=info
     )
 
 
@@ -110,17 +93,8 @@ def calibration_from(intrinsics: tuple[float, ...], size: tuple[int, int]) -> Ca
     fx, fy, cx, cy = intrinsics
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64)
     source = CameraInfo(distortion_model='plumb_bob', d=[0.0] * 5, r=np.eye(3).ravel())
-    return Calibration(size=size, K=K, P=np.hstack([K, np.zeros((3, 1))]), source=source)
-
-
-def _window(
-    matrix: NDArray[np.float64], roi: RegionOfInterest, binning: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Move K or P, which speak of the full sensor, to the image that is cut out and binned."""
-    moved = matrix.copy()
-    moved[0] -= roi.x_offset * matrix[2]
-    moved[1] -= roi.y_offset * matrix[2]
-    return resize_intrinsics(moved, binning, (1, 1))
+    P = np.hstack([K, np.zeros((3, 1))])
+    return Calibration(size=size, K=K, P=P, is_distorted=False, source=source)
 
 
 class CacheClosed(Exception):

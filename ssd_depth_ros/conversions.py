@@ -1,34 +1,19 @@
 """Images between messages and arrays, without cv_bridge for the encodings that cameras send.
 
 cv_bridge copies once more than needed and its builds have broken on newer NumPy; what is not in
-the table below (Bayer patterns, odd depths) goes to it, where it is installed.
+`runtime.image_encodings` (Bayer patterns, odd depths) goes to it, where it is installed.
 """
 
 from array import array
 import struct
 import sys
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
+from ssd_depth_core.runtime.image_encodings import decode_raw, ENCODINGS
 from ssd_depth_core.runtime.images import decode_image, Reduction
 from std_msgs.msg import Header
-
-# Encoding -> bytes a pixel, OpenCV's conversion to RGB (None: already RGB).
-_ENCODINGS: dict[str, tuple[int, int | None]] = {
-    'rgb8': (3, None),
-    'bgr8': (3, cv2.COLOR_BGR2RGB),
-    'rgba8': (4, cv2.COLOR_RGBA2RGB),
-    'bgra8': (4, cv2.COLOR_BGRA2RGB),
-    'mono8': (1, cv2.COLOR_GRAY2RGB),
-    'mono16': (2, cv2.COLOR_GRAY2RGB),
-    'yuv422': (2, cv2.COLOR_YUV2RGB_UYVY),
-    'uyvy': (2, cv2.COLOR_YUV2RGB_UYVY),
-    'yuv422_yuy2': (2, cv2.COLOR_YUV2RGB_YUY2),
-    'yuyv': (2, cv2.COLOR_YUV2RGB_YUY2),
-}
-_YUV = ('yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv')
 
 _REDUCTIONS: tuple[Reduction, ...] = (4, 2)
 _JPEG_START = b'\xff\xd8'
@@ -40,7 +25,7 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
     """Read a raw image.
 
     Args:
-        message: Of any encoding above, or one that cv_bridge knows where it is installed.
+        message: Of any of `ENCODINGS`, or one that cv_bridge knows where it is installed.
 
     Returns:
         (H, W, 3) RGB; shares the message's memory where no conversion was needed.
@@ -48,36 +33,17 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
     Raises:
         ValueError: If the image is empty or cut off, or its encoding is unknown.
     """
-    height, width, encoding = message.height, message.width, message.encoding
-    if height == 0 or width == 0:
-        raise ValueError(f'image is empty: {width}x{height}; look at the camera driver')
-    if encoding not in _ENCODINGS:
+    # An empty image goes on in any encoding, to be refused with a remedy.
+    if message.encoding not in ENCODINGS and message.height and message.width:
         return _rgb_by_cv_bridge(message)
-    pixel_bytes, conversion = _ENCODINGS[encoding]
-    row_bytes = width * pixel_bytes
-    if message.step < row_bytes:
-        raise ValueError(
-            f'image step must be at least {row_bytes} bytes for {width} pixels of {encoding}, '
-            f'got {message.step}; the camera driver fills the message wrongly'
-        )
-    if len(message.data) < message.step * height:
-        raise ValueError(
-            f'image is cut off: {message.step} x {height} bytes expected, got '
-            f'{len(message.data)}; the camera driver fills the message wrongly'
-        )
-    if encoding in _YUV and width % 2:
-        raise ValueError(
-            f'image of encoding {encoding} must have an even width, got {width}; set another '
-            'width or encoding in the camera driver'
-        )
-    rows = np.frombuffer(message.data, np.uint8)[: message.step * height]
-    rows = rows.reshape(height, message.step)[:, :row_bytes]
-    if encoding == 'mono16':
-        wide = np.ascontiguousarray(rows).view('>u2' if message.is_bigendian else '<u2')
-        pixels = cv2.convertScaleAbs(wide.astype(np.uint16), alpha=255 / 65535)
-    else:
-        pixels = rows.reshape(height, width, pixel_bytes)
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    return decode_raw(
+        message.data,
+        encoding=message.encoding,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        is_bigendian=bool(message.is_bigendian),
+    )
 
 
 def rgb_from_compressed(
@@ -148,7 +114,7 @@ def _rgb_by_cv_bridge(message: Image) -> NDArray[np.uint8]:
         from cv_bridge import CvBridge, CvBridgeError
     except ImportError:
         raise ValueError(
-            f'image encoding {message.encoding!r} is not one of {", ".join(_ENCODINGS)}; '
+            f'image encoding {message.encoding!r} is not one of {", ".join(ENCODINGS)}; '
             'for others install ros-$ROS_DISTRO-cv-bridge'
         ) from None
     try:
@@ -156,7 +122,7 @@ def _rgb_by_cv_bridge(message: Image) -> NDArray[np.uint8]:
     except CvBridgeError as error:
         raise ValueError(
             f'image encoding {message.encoding!r} is not one that cv_bridge makes RGB of '
-            f'({error}); set one of {", ".join(_ENCODINGS)} in the camera driver'
+            f'({error}); set one of {", ".join(ENCODINGS)} in the camera driver'
         ) from error
 
 
