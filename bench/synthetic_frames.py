@@ -23,7 +23,7 @@ from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import Picture, random_pictures
-from ssd_depth_core.synthdrive.sensors import CONDITIONS
+from ssd_depth_core.synthdrive.sensors import Condition, CONDITIONS
 import torch
 import trivial
 
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     predictor = DepthPredictor.load(options.model)
     student = predictor.spec.name
     surest = f'{student}, surest {1 - LEAST_CONFIDENT:.0%} of pixels'
-    scores: dict[tuple[str, str], list[DepthMetrics]] = defaultdict(list)
+    scores: dict[tuple[Condition, str], list[DepthMetrics]] = defaultdict(list)
     with torch.inference_mode():
         noise = NoiseBank()
         for number in range(options.cities):

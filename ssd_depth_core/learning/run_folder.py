@@ -108,7 +108,7 @@ def _check_same(path: Path, config: dict[str, Any]) -> None:
 
 def _flat(config: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     """Name every value by its path, such as `loop.max_steps`."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, dict):
             flat |= _flat(value, f'{prefix}{name}.')

@@ -1,5 +1,7 @@
 """The encoder: any timm network that gives a pyramid of features."""
 
+from typing import Any
+
 import timm
 import torch
 from torch import nn
@@ -24,14 +26,12 @@ class TimmEncoder(nn.Module):
                 f'encoder must be a timm architecture, got {name!r}; see timm.list_models()'
             )
         self.backbone = timm.create_model(name, features_only=True, pretrained=pretrained)
-        strides = self.backbone.feature_info.reduction()
+        pyramid: Any = self.backbone.feature_info  # which torch types as a tensor or a module
+        strides = pyramid.reduction()
         if strides != [2, 4, 8, 16, 32]:
             raise ValueError(f'encoder {name} must have strides 2, 4, 8, 16, 32, got {strides}')
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Give the number of channels of each feature, finest first."""
-        return tuple(self.backbone.feature_info.channels())
+        self.channels: tuple[int, ...] = tuple(pyramid.channels())
+        """Of each feature, finest first."""
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Extract the pyramid.
