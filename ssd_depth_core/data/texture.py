@@ -60,5 +60,5 @@ def _volume() -> NDArray[np.float32]:
     fx, fy, fz = np.meshgrid(axis, axis, np.fft.rfftfreq(_SIZE), indexing='ij')
     radius = np.maximum(np.sqrt(fx**2 + fy**2 + fz**2), 1 / _SIZE)
     white = np.fft.rfftn(rng.standard_normal((_SIZE,) * 3))
-    noise = np.fft.irfftn(white / radius, s=(_SIZE,) * 3)
+    noise = np.fft.irfftn(white / radius, s=(_SIZE,) * 3, axes=(0, 1, 2))
     return ((noise - noise.mean()) / noise.std()).astype(np.float32)
