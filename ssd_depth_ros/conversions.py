@@ -7,6 +7,7 @@ cv_bridge copies once more than needed and its builds have broken on newer NumPy
 from array import array
 import struct
 import sys
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +137,7 @@ class ImageWriter:
     def __init__(self) -> None:
         """Start without memory; the first write takes it."""
         self._message = Image()
-        self._pixels = np.empty(0, np.uint8)
+        self._pixels: NDArray[Any] = np.empty(0, np.uint8)
 
     def write(self, header: Header, encoding: str, pixels: NDArray[np.generic]) -> Image:
         """Fill the message.

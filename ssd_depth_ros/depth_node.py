@@ -146,6 +146,8 @@ class DepthNode(LifecycleNode):
         """
         # The publishers first: what comes in from here on may go out at once.
         result = super().on_activate(state)
+        assert self._predictor is not None
+        assert self._outputs is not None
         self._cameras = CameraInfoCache()
         self._worker = Worker(
             Pipeline(
@@ -311,6 +313,8 @@ class DepthNode(LifecycleNode):
             )
 
     def _on_image(self, message: Image | CompressedImage) -> None:
+        assert self._worker is not None  # there are no subscriptions unless active
+        assert self._outputs is not None
         self._last_image_s = time.monotonic()
         if len(self._image_topics) > 1:
             self._keep_only(type(message))

@@ -117,6 +117,7 @@ class Outputs:
         if 'camera_info' in wanted:
             self._send('camera_info', frame.calibration.camera_info(header, depth.shape))
         if 'confidence' in wanted:
+            assert confidence is not None
             self._send('confidence', self._image('confidence', header, '32FC1', confidence))
         if 'colormap' in wanted:
             colours = colorize(depth)[..., ::-1]

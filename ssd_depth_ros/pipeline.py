@@ -88,6 +88,7 @@ class Pipeline:
         joined = time.monotonic()
         K = resize_intrinsics(calibration.intrinsics, size, image.shape[:2])
         prediction = self._predictor.predict(image, K)
+        assert prediction.K is not None  # since K was given
         self.range_m = range_m(spec, focal_of(prediction.K))
         predicted = time.monotonic()
         frame = Frame(

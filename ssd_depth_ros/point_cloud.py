@@ -53,6 +53,7 @@ class PointCloudWriter:
         with np.errstate(invalid='ignore'):
             known = np.isfinite(z) & (z >= settings.min_range) & (z <= settings.max_range)
         if settings.min_confidence > 0:
+            assert confidence is not None
             known &= confidence[::stride, ::stride] >= settings.min_confidence
         self._allocate(z.shape, settings.fields)
         self._prepare_rays(K, depth.shape, stride)
@@ -61,8 +62,10 @@ class PointCloudWriter:
         np.multiply(z, self._y_rays, out=points[..., 1])
         points[..., 2] = z
         if settings.fields == 'xyzi':
+            assert confidence is not None
             points[..., 3] = confidence[::stride, ::stride]
         elif settings.fields == 'xyzrgb':
+            assert image is not None
             small = resize_image(image, depth.shape)
             colour = points.view(np.uint8)[..., 12:16]
             colour[..., :3] = small[::stride, ::stride, ::-1]

@@ -176,7 +176,7 @@ class Geometry:
         low = 0.55 + 0.45 * (surface.position[..., 2] / 4.0).clamp(0, 1)
         open_sky = open_sky * torch.where(look.normal[..., 2] > 0.9, 1.0, low)
         ambient = 0.55 * (new(sky.zenith) + new(sky.horizon)) / 2
-        bounce = 0.12 * new(sky.sun) * max(to_sun[2], 0.0)
+        bounce = 0.12 * new(sky.sun) * float(to_sun[2].clamp(min=0))
         light = facing[..., None] * new(sky.sun) + open_sky[..., None] * ambient + bounce * 0.5
         if sky.night:
             light = light + self._lamp_light(surface, look, sky, ego)

@@ -171,8 +171,9 @@ def appearance(
     slab = 1 - _stripe(u / 0.9, 0.475, foot / 0.9) * _stripe(v / 0.9, 0.475, foot / 0.9)
     put(Material.PAVEMENT, base * (1 - 0.3 * slab[..., None]))
     on_ground = surface.index == GROUND
-    seen = (field[on_ground] for field in (surface.position, foot, surface.direction))
-    albedo[on_ground], gloss[on_ground] = _ground(*seen, style, noise)
+    place, direction = surface.position[on_ground], surface.direction[on_ground]
+    painted = _ground(place, foot[on_ground], direction, style, noise)
+    albedo[on_ground], gloss[on_ground] = painted
     emission[on_ground] = 0.0
     strength = torch.full_like(foot, 0.13)
     strength[material == Material.FOLIAGE] = 0.5

@@ -211,8 +211,8 @@ def sign(builder: Builder, rng: Rng) -> None:
         builder.add(Shape.BOX, at, size, (0.2, 0.2, 0.2), material=Material.LIGHT, emission=glow)
         return
     face, back = colour(rng, 0.05, 0.7, 1.0), colour(rng, 0.3, 0.8, 0.2)
-    size = rng.uniform(0.25, 0.5)
-    flat = (0.02, size * rng.uniform(0.7, 1.8), size)
+    half = rng.uniform(0.25, 0.5)
+    flat = (0.02, half * rng.uniform(0.7, 1.8), half)
     stripes = (rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.4), 0.0)
     style = {'material': Material.SIGN, 'second_albedo': back, 'pattern': stripes}
     builder.add(Shape.BOX, (-0.05, 0, height - 0.2), flat, face, **style)  # type: ignore[arg-type]

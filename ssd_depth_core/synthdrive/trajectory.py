@@ -137,7 +137,8 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
         axis = int(heading[0] == 0)
         if stands:
             before = style.half_road[1 - axis] + STOP_M
-            go([node * pitch + offset[axis] * left - before * heading], np.inf, stands=True)
+            stop = node * pitch + offset[axis] * left - before * heading
+            go(stop[None], np.inf, stands=True)
         if turn:
             onward = turn * left
             # Where the lanes meet, each `offset` to the left of its road's middle.
@@ -150,7 +151,7 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
             go((begin + arc)[1:], radius)
             heading = onward
         else:
-            go([node * pitch + offset[axis] * left], np.inf)
+            go((node * pitch + offset[axis] * left)[None], np.inf)
     return _resampled(np.array(corners), np.array(radii), np.array(stops))
 
 
@@ -158,7 +159,7 @@ def _turn_radius(kerbs: list[float]) -> float:
     """Choose the widest turn that clears the corner `kerbs` away from the two lanes [m]."""
     for radius in np.arange(TURN_RADIUS_M, TIGHTEST_TURN_M, -0.25):
         # The circle's middle lies `radius` from both lanes, on the corner's side.
-        to_corner = np.hypot(*(max(radius - kerb, 0.0) for kerb in kerbs))
+        to_corner = np.hypot(max(radius - kerbs[0], 0.0), max(radius - kerbs[1], 0.0))
         if radius - to_corner >= KERB_CLEARANCE_M:
             return float(radius)
     return TIGHTEST_TURN_M
@@ -201,4 +202,6 @@ def drive_along(path: Path, seed: int) -> Motion:
     mean = (speed[sample][1:] + speed[sample][:-1]) / 2
     wait = rng.uniform(1.0, 3.0, len(moved))
     step = np.where(moved > 0, moved / np.maximum(mean, 1e-9), wait)
-    return Motion(np.concatenate([[0.0], np.cumsum(step)]), sample * STEP_M, speed[sample])
+    times: Float = np.concatenate([[0.0], np.cumsum(step)])
+    places = np.asarray(sample * STEP_M, np.float64)
+    return Motion(times, places, speed[sample])

@@ -274,10 +274,11 @@ def _building(
         board = (width * rng.uniform(0.1, 0.4), 0.08, rng.uniform(0.2, 0.5))
         at = (rng.uniform(-0.2, 0.2) * width, -depth / 2 - 0.1, rng.uniform(2.6, 3.6))
         shine: Vector = (float(glow[0]), float(glow[1]), float(glow[2]))
-        face = {'material': Material.SIGN, 'emission': shine, 'pattern': (0.6, 0.5, 0.0)}
+        face, letters = props.colour(rng), props.colour(rng)
         builder.add(
-            Shape.BOX, at, board, props.colour(rng), second_albedo=props.colour(rng), **face
-        )  # type: ignore[arg-type]
+            Shape.BOX, at, board, face,
+            material=Material.SIGN, second_albedo=letters, emission=shine, pattern=(0.6, 0.5, 0.0),
+        )  # fmt: skip
 
 
 def _border(
