@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from real_data import RealFrame
 import real_frames
-from ssd_depth_core.runtime.predictor import SHIPPED_MODEL
 
 
 def frame(dataset: str, channel: str, uv: np.ndarray, truth: np.ndarray) -> RealFrame:
@@ -78,9 +77,7 @@ REALDATA = Path(__file__).parents[3] / 'shared' / 'realdata'
 
 
 @pytest.mark.skipif(not REALDATA.is_dir(), reason='the real pictures are not on this machine')
-def test_shipped_model_is_scored_on_real_pictures(tmp_path: Path) -> None:
-    if not SHIPPED_MODEL.is_file():
-        pytest.skip('the shipped student is not in this tree')
+def test_shipped_model_beats_guessing_on_the_real_front_camera(tmp_path: Path) -> None:
     written = tmp_path / 'real_frames.json'
     assert real_frames.main(['--realdata', str(REALDATA), '--json', str(written)]) == 0
     rows = json.loads(written.read_text())['rows']
@@ -88,3 +85,8 @@ def test_shipped_model_is_scored_on_real_pictures(tmp_path: Path) -> None:
     # The geometry is right if the blind road is: 0.317 was measured by hand-checked projection.
     assert (road['data'], road['scaling']) == ('nuScenes CAM_FRONT', 'metric')
     assert road['abs_rel'] == pytest.approx(0.317, abs=0.005)
+    # Median-scaled, on nuScenes CAM_FRONT. On DDAD it does not yet: see docs/results.md.
+    front = [r for r in rows if (r['data'], r['scaling']) == ('nuScenes CAM_FRONT', 'median')]
+    *guesses, student = front
+    assert student['method'] == 'student'
+    assert student['abs_rel'] < min(guess['abs_rel'] for guess in guesses)
