@@ -117,6 +117,7 @@ class BagPlayer:
         self._bag = bag
         self._options = options
         self._stop = threading.Event()
+        self._interrupted = False
         self._connections = _choose(bag, options, node.get_logger().warning)
         self._publishers = {
             topic: node.create_publisher(
@@ -148,12 +149,30 @@ class BagPlayer:
 
     def wait_for_subscribers(self) -> None:
         """Block until every awaited topic has a subscriber, or `stop`."""
-        while self.missing_subscribers() and not self._stop.wait(DISCOVERY_POLL_S):
-            pass
+        while self.missing_subscribers() and not self._interrupted:
+            if self._stop.wait(DISCOVERY_POLL_S):
+                break
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Tell whether `interrupt` was called."""
+        return self._interrupted
 
     def stop(self) -> None:
         """End `play` and `wait_for_subscribers` soon; for another thread."""
         self._stop.set()
+
+    def interrupt(self, *_: object) -> None:
+        """End `play` from a signal handler.
+
+        `stop` could deadlock there: a handler runs in the thread that may hold the event's lock.
+
+        Raises:
+            KeyboardInterrupt: Always; and where some callback of a library swallows it, `play`
+                returns at the next message all the same.
+        """
+        self._interrupted = True
+        raise KeyboardInterrupt
 
     def play(self, on_publish: OnPublish | None = None) -> None:
         """Play the bag to its end, or until `stop` where it loops.
@@ -168,7 +187,8 @@ class BagPlayer:
             previous_ns = self.start_ns
             for bag_ns, topic, cdr in self._timeline():
                 due_ns = origin_ns + round((bag_ns - self.start_ns) / self._options.rate)
-                if self._stop.wait(max(0, due_ns - time.monotonic_ns()) / SECOND_NS):
+                wait_s = max(0, due_ns - time.monotonic_ns()) / SECOND_NS
+                if self._stop.wait(wait_s) or self._interrupted:
                     return
                 if topic is None:
                     self.publish_clock(bag_ns)
@@ -286,19 +306,22 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = sys.argv[1:] if argv is None else argv
     parsed = _parser().parse_args(remove_ros_args(['depth_replay', *args])[1:])
-    # SIGINT and SIGTERM both interrupt `play`, in place of rclpy's handlers, which would shut the
-    # context down while a message goes out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node('depth_replay')
     try:
         options = _options(parsed)
         with BagReader(parsed.bag) as bag:
             player = BagPlayer(node, bag, options)
+            # In place of rclpy's handlers, which would shut the context down while a message
+            # goes out.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, player.interrupt)
             try:
                 _wait_aloud(player)
                 player.play()
             except KeyboardInterrupt:
+                pass
+            if player.is_interrupted:
                 print('stopped')
             print(player.summary())
     except (FileNotFoundError, LookupError, ValueError) as error:

@@ -2,6 +2,7 @@
 """The player over real DDS: one process, one context of its own, one node that listens."""
 
 from collections.abc import Callable, Iterator
+import contextlib
 from pathlib import Path
 import signal
 import subprocess
@@ -357,3 +358,18 @@ def test_interrupted_command_sums_up_and_exits_cleanly(
     assert b'Traceback' not in err
     assert b'stopped' in out
     assert b'played' in out
+
+
+def test_an_interrupt_that_a_library_swallows_still_ends_the_loop(
+    make_node: Callable[[str], Node], tmp_path: Path
+) -> None:
+    with BagReader(write_bag(tmp_path / 'bag', HEADERS)) as bag:
+        player = BagPlayer(make_node('player'), bag, ReplayOptions(loop=True))
+
+        def swallow(_topic: str, _cdr: bytes) -> None:
+            with contextlib.suppress(KeyboardInterrupt):
+                player.interrupt()
+
+        player.play(swallow)
+    assert player.is_interrupted
+    assert player.summary().messages == 1
