@@ -21,7 +21,6 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock
 from ssd_depth_core.bags.reader import BagReader
@@ -305,8 +304,10 @@ def main(argv: list[str] | None = None) -> int:
         0 when played or interrupted; 1 when the bag or an option is at fault.
     """
     args = sys.argv[1:] if argv is None else argv
-    parsed = _parser().parse_args(remove_ros_args(['depth_replay', *args])[1:])
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    # Split by hand: rclpy takes any bare A:=B for its own, and so the values of --remap.
+    ours = args.index('--ros-args') if '--ros-args' in args else len(args)
+    parsed = _parser().parse_args(args[:ours])
+    rclpy.init(args=args[ours:], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node('depth_replay')
     try:
         options = _options(parsed)

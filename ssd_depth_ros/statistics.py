@@ -41,6 +41,11 @@ class Report:
     `latency` (receipt to publication) and each stage; only those that have been measured."""
 
 
+MAX_AGE_S = 3600.0
+"""No image is processed this late: its stamp is of another clock, as that of a bag without
+`use_sim_time`."""
+
+
 class Statistics:
     """Count and time frames; every method may be called from any thread."""
 
@@ -84,12 +89,12 @@ class Statistics:
         """Count an image out.
 
         Args:
-            seconds: By name of the stage; an `age` below zero is left out, for the stamp is then
-                of another clock.
+            seconds: By name of the stage; an `age` below zero or above `MAX_AGE_S` is left out,
+                for the stamp is then of another clock.
         """
         with self._lock:
             self._counts['frames_out'] += 1
-            kept = {name: value for name, value in seconds.items() if value >= 0}
+            kept = {name: value for name, value in seconds.items() if 0 <= value <= MAX_AGE_S}
             self._out.append((self._clock(), kept))
 
     def report(self, dropped: int) -> Report:

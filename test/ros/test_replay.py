@@ -345,8 +345,9 @@ def test_interrupted_command_sums_up_and_exits_cleanly(
     make_node: Callable[[str], Node], tmp_path: Path, number: signal.Signals
 ) -> None:
     bag_path = write_bag(tmp_path / 'bag', HEADERS)
-    ticks = Listener(make_node('listener'), Header, '/tick', 10)
+    ticks = Listener(make_node('listener'), Header, '/tock', 10)
     command = [sys.executable, '-m', 'ssd_depth_ros.replay', str(bag_path), '--loop']
+    command += ['--remap', '/tick:=/tock']
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             ticks.wait(3)

@@ -38,6 +38,11 @@ def test_percentiles_are_in_milliseconds(statistics):
     assert statistics.report(0).times_ms['age'] == pytest.approx((50, 99))
 
 
+def test_age_of_a_bag_stamp_by_the_wall_clock_is_ignored(statistics):
+    statistics.published({'age': 2e8, 'latency': 0.004})
+    assert 'age' not in statistics.report(0).times_ms
+
+
 def test_negative_age_is_ignored(statistics):
     statistics.published({'age': -5.0, 'latency': 0.004})
     assert statistics.report(0).times_ms == {'latency': pytest.approx((4, 4))}
