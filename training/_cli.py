@@ -34,7 +34,7 @@ def stage_parser(
         metavar='FIELD=VALUE',
         help='replace one field of the config, e.g. loop.learning_rate=1e-4; may be repeated',
     )
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='where to write')
+    parser.add_argument('--out', type=Path, required=True, metavar='PATH', help='where to write')
     parser.add_argument('--seed', type=int, metavar='N', help="replace the config's seed")
     if with_device:
         parser.add_argument(

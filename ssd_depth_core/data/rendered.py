@@ -115,7 +115,10 @@ def read_frames(folders: list[Path], split: Literal['train', 'validation']) -> l
             if line.split == split:
                 frames.append(Frame(folder=folder, line=line))
     if not frames:
-        raise ValueError(f'no {split} frame in {", ".join(map(str, folders))}; {REMEDY}')
+        raise ValueError(
+            f'no {split} frame in {", ".join(map(str, folders))} (every 25th city is for '
+            f'validation, the first among them, the others for training); {REMEDY}, of more cities'
+        )
     return frames
 
 
