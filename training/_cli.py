@@ -1,9 +1,11 @@
 """The options that every stage shares, so that all of them are called in the same way."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 import re
-from typing import TypeVar
+import sys
+from typing import NoReturn, TypeVar
 
 from ssd_depth_core.config import load_yaml
 
@@ -89,3 +91,19 @@ def device_of(args: argparse.Namespace) -> str:
             'take another, or install the driver and a torch that is built for it'
         )
     return str(args.device)
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """End the process as a stage's `main` says, a user's mistake in one line.
+
+    Args:
+        main: The stage.
+
+    Raises:
+        SystemExit: Always; with status 1 where a file, a config or a value was at fault.
+    """
+    try:
+        status = main()
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+    sys.exit(status)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 import json
 from pathlib import Path
-import sys
 
-from training._cli import config_of, stage_parser
+from training._cli import config_of, run, stage_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,4 +37,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

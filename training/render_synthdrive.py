@@ -13,7 +13,7 @@ from ssd_depth_core.synthdrive.sensors import Condition, CONDITIONS
 import torch
 from tqdm import tqdm
 
-from training._cli import config_of, device_of, stage_parser
+from training._cli import config_of, device_of, run, stage_parser
 
 DESCRIPTIONS: dict[Condition, str] = {
     'day-clear': 'Synthetic street, clear day',
@@ -85,4 +85,4 @@ def _scenes(config: RenderConfig, device: torch.device) -> Iterator[Scene]:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    run(main)

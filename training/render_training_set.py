@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import json
 from multiprocessing import get_context
 from pathlib import Path
-import sys
 
 import cv2
 import numpy as np
@@ -23,7 +22,7 @@ from ssd_depth_core.synthdrive.sensors import CONDITIONS
 import torch
 from tqdm import tqdm
 
-from training._cli import config_of, device_of, stage_parser
+from training._cli import config_of, device_of, run, stage_parser
 
 VALIDATION_EVERY = 25
 JPEG_QUALITY = 95
@@ -151,4 +150,4 @@ def _write(path: Path, picture: NDArray[np.integer], options: list[int]) -> None
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -6,7 +6,7 @@ from pathlib import Path
 import shlex
 import sys
 
-from training._cli import config_of, device_of, stage_parser
+from training._cli import config_of, device_of, run, stage_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,4 +56,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from training._cli import config_of, device_of, stage_parser
+from training._cli import config_of, device_of, run, stage_parser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +93,15 @@ def test_the_example_of_set_is_a_field_of_the_training():
     for name in example.split('.'):
         node = node[name]
     assert isinstance(node, float)
+
+
+def test_a_users_mistake_ends_a_stage_in_one_line():
+    def stage() -> int:
+        raise ValueError('num_cities must be >= 1, got 0')
+
+    with pytest.raises(SystemExit) as ended:
+        run(stage)
+    assert ended.value.code == 'error: num_cities must be >= 1, got 0'
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: 0)
+    assert ended.value.code == 0
