@@ -9,7 +9,7 @@ from ssd_depth_core.data.rendered import read_depth, read_frames, read_image
 from ssd_depth_core.synthdrive.sensors import CONDITIONS
 
 from training import render_training_set
-from training.render_training_set import main, TrainingSetConfig
+from training.render_training_set import main, TrainingSetConfig, VIEWS_PER_CITY
 
 
 def render(out, *overrides):
@@ -112,6 +112,11 @@ def test_config_out_of_range_is_refused(field):
         TrainingSetConfig(**values)
 
 
-def test_shipped_config_is_valid():
-    path = Path(__file__).parents[2] / 'config/data/random_views.yaml'
-    assert load_yaml(TrainingSetConfig, path).num_cities == 2500
+def test_configs_render_the_sets_that_the_shipped_student_saw():
+    """docs/student.md: 10,110 and 2,844 views of cities that do not meet."""
+    folder = Path(__file__).parents[2] / 'config/data'
+    names = ('random_views.yaml', 'random_views_queue.yaml')
+    first, queue = (load_yaml(TrainingSetConfig, folder / name) for name in names)
+    assert first.num_cities * VIEWS_PER_CITY == 10_110
+    assert queue.num_cities * VIEWS_PER_CITY == 2_844
+    assert first.seed + first.num_cities <= queue.seed
