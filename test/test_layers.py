@@ -15,12 +15,12 @@ SOURCES = ('ssd_depth_core', 'ssd_depth_ros', 'training')
 CORE_LAYERS = (
     (
         *('records', 'model_spec', 'preprocess', 'canonical_depth', 'exact_depth'),
-        *('config', 'checks'),
+        *('config', 'checks', 'conditions'),
     ),
     ('geometry',),
     ('data', 'synthdrive', 'models', 'losses', 'metrics'),
     ('gdt', 'depthgen'),
-    ('learning',),
+    ('learning', 'evaluation'),
     ('export',),
     ('runtime',),
     ('bags',),  # above the runtime, because `depth_bag` runs the predictor over a bag
