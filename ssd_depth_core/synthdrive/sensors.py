@@ -46,6 +46,24 @@ class CameraFrame:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ActorBox:
+    """Hold the box around one thing in the traffic at one instant, in nuScenes' words."""
+
+    instance: int
+    """Unique in the drive; the same thing keeps it."""
+    category: str
+    """E.g. `vehicle.car` or `human.pedestrian.adult`."""
+    attribute: str
+    """What it is doing, e.g. `vehicle.moving` or `vehicle.parked`."""
+    T_world_box: NDArray[np.float64]
+    """(4, 4), from the box's middle: x forward, y left, z up."""
+    size: tuple[float, float, float]
+    """Width, length and height [m]."""
+    velocity: tuple[float, float, float]
+    """In the world [m/s]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LidarSweep:
     """Hold one turn of the LiDAR."""
 
@@ -57,3 +75,5 @@ class LidarSweep:
     """(N, 5): x, y, z in the lidar frame [m], intensity in [0, 255], ring index."""
     T_ego_lidar: NDArray[np.float64]
     """(4, 4)."""
+    boxes: tuple[ActorBox, ...] = ()
+    """Of the traffic around the car at the instant of the sweep, seen or not."""
