@@ -13,10 +13,10 @@ import shlex
 import sys
 import time
 
+from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
-from ssd_depth_core.synthdrive.sensors import Condition, CONDITIONS
 import torch
 
 SIZE = (160, 288)
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
     seeds = range(options.seed, options.seed + options.cities)
     shown: dict[str, tuple[Condition, ...]] = {name: (name,) for name in CONDITIONS}
-    shown['all three of one view'] = CONDITIONS
+    shown['all of one view'] = CONDITIONS
     rows = []
     # As `render_training_set` does it: a process of one thread for each core.
     with get_context('spawn').Pool(options.processes) as pool:

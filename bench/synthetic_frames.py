@@ -2,7 +2,7 @@
 
     python bench/synthetic_frames.py --json docs/results/synthetic_frames.json
 
-Every view is rendered by day, at night and in rain: the same street, the same exact depth. Cities
+Every view is rendered in every condition: the same street, the same exact depth. Cities
 are numbered from 200000 on; training sets count from 0. Synthetic figures say how much a condition
 costs, not how good a model is on real streets: see `real_frames.py` for that.
 """
@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from real_data import RealFrame
+from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.metrics import depth_metrics, DepthMetrics, mean_metrics
 from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import Picture, random_pictures
-from ssd_depth_core.synthdrive.sensors import Condition, CONDITIONS
 import torch
 import trivial
 

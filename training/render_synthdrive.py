@@ -7,9 +7,9 @@ Each street is driven once for each condition, pixel-aligned: scene `street-0003
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.synthdrive.drive import DriveConfig, render_drive
 from ssd_depth_core.synthdrive.nuscenes_writer import Scene, write_nuscenes
-from ssd_depth_core.synthdrive.sensors import Condition, CONDITIONS
 import torch
 from tqdm import tqdm
 
@@ -19,8 +19,11 @@ DESCRIPTIONS: dict[Condition, str] = {
     'day-clear': 'Synthetic street, clear day',
     'night': 'Synthetic street, night',
     'day-rain': 'Synthetic street, rain',
+    'night-rain': 'Synthetic street, night, rain',
+    'fog': 'Synthetic street, fog',
+    'snow': 'Synthetic street, snow',
 }
-"""Readers of nuScenes tell the condition by 'night' and 'rain' in the description."""
+"""Readers of nuScenes tell the condition by words in the description (`condition_of`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """Render pictures of random cameras in random cities, with exact depth, to train a student on.
 
 Writes `frames.jsonl`, `<condition>/<id>.jpg` and `depth/<id>.png` (see `data/rendered.py`). Cities
-are numbered from the seed on; every 25th is for validation and shown in all conditions. Killed at
+are numbered from the seed on; every 25th is for validation and shown in every condition. Killed at
 any instant, the next run renders the cities that are missing. The number of workers changes no
 byte.
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.conditions import Condition
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
-from ssd_depth_core.synthdrive.sensors import CONDITIONS
 import torch
 from tqdm import tqdm
 
@@ -42,6 +42,8 @@ class TrainingSetConfig:
     """Of the pictures, pixels."""
     queue_odds: float = 0.0
     """Probability that a car stands 2.5 to 7 m ahead of the camera's, as at a red light."""
+    conditions: tuple[Condition, ...] = ('day-clear', 'night', 'day-rain')
+    """Validation views are shown in all of them, training views in one each, in turn."""
     num_workers: int = 2
     """Processes, one thread each; 1 on a GPU."""
 
@@ -49,12 +51,14 @@ class TrainingSetConfig:
         """Validate the numbers.
 
         Raises:
-            ValueError: If one is not positive.
+            ValueError: If one is not positive, or a condition is missing or comes twice.
         """
         if min(self.num_cities, self.height, self.width, self.num_workers) < 1 or self.seed < 0:
             raise ValueError(f'numbers must be >= 1 and the seed >= 0, got {self}')
         if not 0 <= self.queue_odds <= 1:
             raise ValueError(f'queue_odds must be in [0, 1], got {self.queue_odds}')
+        if not self.conditions or len(set(self.conditions)) < len(self.conditions):
+            raise ValueError(f'conditions must be one or more, each once, got {self.conditions}')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     config = config_of(TrainingSetConfig, args)
-    for folder in ('depth', *CONDITIONS):
+    for folder in ('depth', *config.conditions):
         (args.out / folder).mkdir(parents=True, exist_ok=True)
     index = args.out / 'frames.jsonl'
     done = _finished_cities(index)
@@ -115,8 +119,9 @@ def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str
     device = torch.device(device_name)
     validation = city % VALIDATION_EVERY == 0
     # One condition a training view: a new street teaches more than a twin of an old one.
+    shown = config.conditions
     wanted = tuple(
-        CONDITIONS if validation else (CONDITIONS[(view + city) % len(CONDITIONS)],)
+        shown if validation else (shown[(view + city) % len(shown)],)
         for view in range(VIEWS_PER_CITY)
     )
     lines: list[dict[str, object]] = []

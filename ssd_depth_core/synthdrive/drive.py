@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.conditions import Condition
 from ssd_depth_core.synthdrive import props
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
@@ -12,7 +13,7 @@ from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Primitives
 from ssd_depth_core.synthdrive.renderer import Camera, cast_bundles
 from ssd_depth_core.synthdrive.rig import CameraMount, CAMERAS, LIDAR, LidarMount
-from ssd_depth_core.synthdrive.sensors import CameraFrame, Condition, EgoPose, LidarSweep
+from ssd_depth_core.synthdrive.sensors import CameraFrame, EgoPose, LidarSweep
 from ssd_depth_core.synthdrive.trajectory import draw_path, drive_along, lane_offset
 from ssd_depth_core.synthdrive.world import City, PAVEMENT_HEIGHT_M
 import torch

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ssd_depth_core.synthdrive.sensors import Condition
+from ssd_depth_core.conditions import Condition
 import torch
 from torch.nn import functional
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.synthdrive.materials import Appearance, appearance, NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
 from ssd_depth_core.synthdrive.renderer import (
@@ -18,7 +19,6 @@ from ssd_depth_core.synthdrive.renderer import (
     tile,
     untile,
 )
-from ssd_depth_core.synthdrive.sensors import Condition, CONDITIONS
 from ssd_depth_core.synthdrive.world import CityStyle, Lamps, to_tensor
 import torch
 from torch.nn import functional

@@ -6,13 +6,9 @@ points in b into a.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-Condition = Literal['day-clear', 'night', 'day-rain']
-CONDITIONS: tuple[Condition, ...] = ('day-clear', 'night', 'day-rain')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,3 +1,4 @@
+from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.records import read_result
 import synthdrive_speed
 
@@ -14,7 +15,7 @@ def test_figures_are_written_only_when_asked_for(tmp_path, capsys, monkeypatch):
     assert synthdrive_speed.main(arguments) == 0
     assert 'pictures/s' in capsys.readouterr().out
     result = read_result(path)
-    names = ['day-clear', 'night', 'day-rain', 'all three of one view']
+    names = [*CONDITIONS, 'all of one view']
     assert [row['condition'] for row in result.rows] == names
     assert all(row['pictures_per_s'] > 0 and row['views'] == 1 for row in result.rows)
     assert result.command.startswith('python bench/synthdrive_speed.py --cities 1')

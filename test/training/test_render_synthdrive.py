@@ -3,6 +3,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from ssd_depth_core.conditions import condition_of, CONDITIONS
 from ssd_depth_core.config import load_yaml
 from ssd_depth_core.data.nuscenes import NuScenes, read_lidar
 from ssd_depth_core.exact_depth import decode_exact_depth
@@ -54,9 +55,8 @@ def test_streets_are_rendered_in_every_condition(tmp_path, capsys):
 
 def test_descriptions_tell_the_condition_and_only_it():
     for condition, description in DESCRIPTIONS.items():
-        words = description.lower()
-        assert ('night' in words) == (condition == 'night')
-        assert ('rain' in words) == (condition == 'day-rain')
+        assert condition_of(description) == condition
+    assert tuple(DESCRIPTIONS) == CONDITIONS
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from ssd_depth_core.config import load_yaml
 from ssd_depth_core.data.rendered import read_depth, read_frames, read_image
-from ssd_depth_core.synthdrive.sensors import CONDITIONS
 
 from training import render_training_set
 from training.render_training_set import main, TrainingSetConfig, VIEWS_PER_CITY
+
+DEFAULT = ('day-clear', 'night', 'day-rain')
+"""What the shipped student saw, in the order in which they take turns."""
 
 
 def render(out, *overrides):
@@ -36,8 +38,8 @@ def test_reader_takes_the_set(rendered):
     train, validation = (read_frames([rendered], split) for split in ('train', 'validation'))
     assert [f.line.id for f in train] == [f'000024_{view}' for view in range(6)]
     assert [f.line.id for f in validation] == [f'000025_{view}' for view in range(6)]
-    assert {f.line.conditions for f in validation} == {CONDITIONS}
-    assert sorted(f.line.conditions[0] for f in train) == sorted(2 * CONDITIONS)
+    assert {f.line.conditions for f in validation} == {DEFAULT}
+    assert sorted(f.line.conditions[0] for f in train) == sorted(2 * DEFAULT)
     for frame in (*train, *validation):
         depth = read_depth(frame)
         assert depth.shape == (64, 96)
@@ -112,10 +114,17 @@ def test_config_out_of_range_is_refused(field):
         TrainingSetConfig(**values)
 
 
+@pytest.mark.parametrize('conditions', [(), ('fog', 'fog')])
+def test_conditions_come_once_each(conditions):
+    with pytest.raises(ValueError, match='conditions must be one or more, each once'):
+        TrainingSetConfig(num_cities=1, conditions=conditions)
+
+
 def test_configs_render_the_sets_that_the_shipped_student_saw():
     """docs/student.md: 10,110 and 2,844 views of cities that do not meet."""
     folder = Path(__file__).parents[2] / 'config/data'
     names = ('random_views.yaml', 'random_views_queue.yaml')
+    assert TrainingSetConfig(num_cities=1).conditions == DEFAULT
     first, queue = (load_yaml(TrainingSetConfig, folder / name) for name in names)
     assert first.num_cities * VIEWS_PER_CITY == 10_110
     assert queue.num_cities * VIEWS_PER_CITY == 2_844

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose, Sensor
-from ssd_depth_core.synthdrive.sensors import CONDITIONS
 import torch
 
 PLAIN = Sensor(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import draw_view, random_pictures
-from ssd_depth_core.synthdrive.sensors import CONDITIONS
 from ssd_depth_core.synthdrive.world import City
 import torch
 
