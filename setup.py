@@ -53,7 +53,7 @@ setup(
     packages=find_packages(
         include=['ssd_depth_ros', 'ssd_depth_ros.*', 'ssd_depth_core', 'ssd_depth_core.*']
     ),
-    package_data={'ssd_depth_core': ['weights/*.onnx', 'weights/*.json']},
+    package_data={'ssd_depth_core': ['data/*.json', 'weights/*.onnx', 'weights/*.json']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),
