@@ -21,6 +21,7 @@ TURN_MPS2 = 2.7
 """Sideways acceleration in a corner."""
 ACCELERATION_MPS2 = 1.5
 BRAKING_MPS2 = 2.0
+SHORTEST_STAND_S = 0.5
 
 Float = NDArray[np.float64]
 
@@ -143,7 +144,7 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
             onward = turn * left
             # Where the lanes meet, each `offset` to the left of its road's middle.
             meet = node * pitch + offset[axis] * left - turn * offset[1 - axis] * heading
-            radius = _turn_radius([style.half_road[i] - turn * offset[i] for i in (0, 1)])
+            radius = turn_radius([style.half_road[i] - turn * offset[i] for i in (0, 1)])
             angles = np.linspace(0.0, np.pi / 2, 25)[:, None]
             arc = radius * (np.sin(angles) * heading + (1 - np.cos(angles)) * onward)
             begin = meet - radius * heading
@@ -155,8 +156,15 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
     return _resampled(np.array(corners), np.array(radii), np.array(stops))
 
 
-def _turn_radius(kerbs: list[float]) -> float:
-    """Choose the widest turn that clears the corner `kerbs` away from the two lanes [m]."""
+def turn_radius(kerbs: list[float]) -> float:
+    """Choose the widest turn that clears a corner.
+
+    Args:
+        kerbs: How far the corner lies from the two lanes [m].
+
+    Returns:
+        Radius [m].
+    """
     for radius in np.arange(TURN_RADIUS_M, TIGHTEST_TURN_M, -0.25):
         # The circle's middle lies `radius` from both lanes, on the corner's side.
         to_corner = np.hypot(max(radius - kerbs[0], 0.0), max(radius - kerbs[1], 0.0))
@@ -190,18 +198,60 @@ def drive_along(path: Path, seed: int) -> Motion:
         The motion over the whole path, at cruising speed where it begins.
     """
     rng = np.random.default_rng([seed, 6])
-    speed = np.minimum(rng.uniform(7.0, 12.0), np.sqrt(TURN_MPS2 * path.radius))
-    speed[path.stop] = 0.0
+    speed, sample = _speed_profile(path, rng.uniform(7.0, 12.0))
+    # Half of the waits are short, the others as long as a red light's.
+    wait = 1.0 + 14.0 * rng.random(len(sample)) ** 3
+    step = np.where(np.diff(sample) > 0, _steps(speed, sample), wait[1:])
+    times: Float = np.concatenate([[0.0], np.cumsum(step)])
+    return Motion(times, np.asarray(sample * STEP_M, np.float64), speed[sample])
+
+
+def drive_ahead(path: Path, behind: Motion, headway_s: float, lead_s: float) -> Motion:
+    """Drive before another car, leaving every stop a little earlier than it.
+
+    Args:
+        path: With the stops of the car ahead, one for each stand of the other.
+        behind: Motion of the car that follows.
+        headway_s: By how much it leaves stops before the other.
+        lead_s: By how much it begins before the other.
+
+    Returns:
+        The motion over the whole path; it begins at `-lead_s`.
+    """
+    speed, sample = _speed_profile(path, float(behind.speed.max()))
+    times: Float = np.concatenate([[0.0], np.cumsum(_steps(speed, sample))]) - lead_s
+    departures = behind.time[1:][np.diff(behind.distance) == 0] - headway_s
+    for departure, i in zip(departures, np.flatnonzero(np.diff(sample) == 0), strict=True):
+        times[i + 1 :] += max(departure - times[i], SHORTEST_STAND_S)
+    return Motion(times, np.asarray(sample * STEP_M, np.float64), speed[sample])
+
+
+def attainable(speed: Float) -> Float:
+    """Lower speeds until engine and brakes can follow them.
+
+    Args:
+        speed: (N,) wanted every `STEP_M` [m/s].
+
+    Returns:
+        (N,) [m/s].
+    """
+    speed = speed.copy()
     for i in range(1, len(speed)):
         speed[i] = min(speed[i], np.sqrt(speed[i - 1] ** 2 + 2 * ACCELERATION_MPS2 * STEP_M))
     for i in range(len(speed) - 2, -1, -1):
         speed[i] = min(speed[i], np.sqrt(speed[i + 1] ** 2 + 2 * BRAKING_MPS2 * STEP_M))
-    # Every sample once, and a stop twice: when the car arrives there and when it leaves.
-    sample = np.repeat(np.arange(len(speed)), 1 + path.stop)
-    moved = np.diff(sample) * STEP_M
+    return speed
+
+
+def _speed_profile(path: Path, cruise: float) -> tuple[Float, NDArray[np.int64]]:
+    """Give the speed at every sample, and the samples in turn: once, but stops twice."""
+    speed = np.minimum(cruise, np.sqrt(TURN_MPS2 * path.radius))
+    speed[path.stop] = 0.0
+    # A stop comes twice: when the car arrives there and when it leaves.
+    return attainable(speed), np.repeat(np.arange(len(speed)), 1 + path.stop)
+
+
+def _steps(speed: Float, sample: NDArray[np.int64]) -> Float:
+    """Say how long each step from sample to sample takes, 0 for a stand [s]."""
     mean = (speed[sample][1:] + speed[sample][:-1]) / 2
-    wait = rng.uniform(1.0, 3.0, len(moved))
-    step = np.where(moved > 0, moved / np.maximum(mean, 1e-9), wait)
-    times: Float = np.concatenate([[0.0], np.cumsum(step)])
-    places = np.asarray(sample * STEP_M, np.float64)
-    return Motion(times, places, speed[sample])
+    return np.asarray(np.diff(sample) * STEP_M / np.maximum(mean, 1e-9))

@@ -6,6 +6,7 @@ from ssd_depth_core.synthdrive.trajectory import (
     ACCELERATION_MPS2,
     BRAKING_MPS2,
     draw_path,
+    drive_ahead,
     drive_along,
     lane_offset,
     Motion,
@@ -131,14 +132,13 @@ def test_motion_obeys_engine_brakes_and_corners(seed):
 
 
 def test_car_stands_at_its_stops_before_the_line():
-    num_stops = 0
+    waits = []
     for seed in SEEDS:
         path = draw_path(STYLE, seed, 400.0)
         motion = drive_along(path, seed)
         stands = np.diff(motion.time)[np.diff(motion.distance) == 0]
         assert len(stands) == path.stop.sum()
-        num_stops += len(stands)
-        assert ((stands >= 1.0) & (stands <= 3.0)).all()
+        waits += stands.tolist()
         for s in np.flatnonzero(path.stop) * STEP_M:
             assert path.at(s)[1] == pytest.approx(path.at(s + 3.0)[1], abs=1e-6)
             x, y = path.at(s)[0]
@@ -146,7 +146,22 @@ def test_car_stands_at_its_stops_before_the_line():
             place, pitch, half = (x, 70.0, 6.5) if along_x else (y, 60.0, 5.0)
             to_junction = abs(place - round(place / pitch) * pitch) - half
             assert to_junction == pytest.approx(STOP_M, abs=0.2)
-    assert num_stops > 12
+    assert len(waits) > 12
+    assert 1.0 <= min(waits) < 3.0 < 8.0 < max(waits) <= 15.0
+
+
+def test_car_ahead_stands_before_its_line_and_leaves_first():
+    for seed in SEEDS:
+        path = draw_path(STYLE, seed, 400.0)
+        behind = drive_along(replace(path, stop=np.roll(path.stop, -28)), seed)  # 7 m
+        ahead = drive_ahead(path, behind, headway_s=1.0, lead_s=3.0)
+        assert ahead.time[0] == -3.0
+        assert (np.diff(ahead.time) > 0).all()
+        gone, stood = (m.time[1:][np.diff(m.distance) == 0] for m in (behind, ahead))
+        np.testing.assert_allclose(gone - stood, 1.0, atol=0.5)
+        t = np.arange(0.0, 40.0, 0.1)
+        gap = [ahead.at(float(x))[0] - behind.at(float(x))[0] for x in t]
+        assert 6.9 < min(gap) < max(gap) < 60.0
 
 
 def test_motion_between_knots_is_evenly_accelerated():
