@@ -6,6 +6,8 @@ Every solid is a unit shape, scaled by `half_size`, turned by `rotation` and mov
   them a car's cabin.
 - CYLINDER: x^2 + y^2 <= 1, |z| <= 1.
 - ELLIPSOID: x^2 + y^2 + z^2 <= 1.
+- DRAPED: |x| <= 1, |y| <= 1 on the sheet of street coordinates; follows the ground there, as a
+  pavement does, and is `ground`'s to intersect.
 """
 
 from dataclasses import dataclass, fields
@@ -14,6 +16,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.synthdrive.terrain import FLAT, Float, Terrain
 import torch
 
 Vector = tuple[float, float, float]
@@ -25,6 +28,7 @@ class Shape(IntEnum):
     BOX = 0
     CYLINDER = 1
     ELLIPSOID = 2
+    DRAPED = 3
 
 
 class Material(IntEnum):
@@ -99,21 +103,21 @@ class Primitives:
         """
         return Primitives(*(getattr(self, field.name).to(device) for field in fields(self)))
 
-    def moved(self, position: torch.Tensor, yaw: torch.Tensor) -> 'Primitives':
+    def moved(self, position: torch.Tensor, turn: torch.Tensor) -> 'Primitives':
         """Put moving things where they are now.
 
         Args:
             position: (A, 3) of each actor [m].
-            yaw: (A,) of each actor [rad].
+            turn: (A,) yaw about the vertical [rad] or (A, 3, 3) rotation of each actor.
 
         Returns:
-            All solids; those of an actor turned by its yaw about the vertical, then shifted.
+            All solids; those of an actor turned, then shifted.
         """
         moving = self.actor >= 0
         if not moving.any():
             return self
         actor = self.actor[moving]
-        turn = yaw_matrices(yaw)[actor]
+        turn = (turn if turn.ndim == 3 else yaw_matrices(turn))[actor]
         center, rotation = self.center.clone(), self.rotation.clone()
         center[moving] = (turn @ center[moving, :, None])[..., 0] + position[actor]
         rotation[moving] = turn @ rotation[moving]
@@ -174,19 +178,34 @@ class Builder:
         """
         self._rng = rng
         self._rows: list[tuple[float, ...]] = []
+        self._frames: list[tuple[float, ...]] = []
+        self._marks: list[tuple[float, ...]] = []
         self.place(0.0, 0.0, 0.0)
 
-    def place(self, x: float, y: float, yaw: float, z: float = 0.0, actor: int = -1) -> None:
-        """Say where the next solids' own frame stands.
+    def place(
+        self,
+        x: float,
+        y: float,
+        yaw: float,
+        z: float = 0.0,
+        actor: int = -1,
+        *,
+        tilted: bool = False,
+        stretched: bool = False,
+    ) -> None:
+        """Say where the next solids' own frame stands, in street coordinates.
 
         Args:
-            x: In the world, or 0 for an actor, which moves [m].
+            x: Along the sheet, or 0 for an actor, which moves [m].
             y: Likewise [m].
             yaw: Counter-clockwise from above [rad].
-            z: Height of the frame's ground [m].
+            z: Height of the frame above the road [m].
             actor: Index of the moving thing that the solids belong to, -1 for none.
+            tilted: Whether it stands on a slope as a car does, not upright as a house.
+            stretched: Whether it grows along x as the street does, so that neighbours meet.
         """
         self._origin = (x, y, z)
+        self._frames.append((x, y, z, yaw, tilted, stretched))
         self._yaw, self._cos, self._sin = yaw, math.cos(yaw), math.sin(yaw)
         self._actor = actor
 
@@ -237,15 +256,41 @@ class Builder:
         offset = self._rng.random()
         row = (float(shape), *where, *half_size, *rotation, taper, float(material))
         colours = (*albedo, *second_albedo, *emission)
-        self._rows.append((*row, *colours, *pattern, offset, float(self._actor)))
+        frame = len(self._frames) - 1
+        self._rows.append((*row, *colours, *pattern, offset, float(self._actor), frame))
 
-    def build(self) -> Primitives:
+    def mark(self, place: Vector) -> None:
+        """Remember a point that moves with the current frame, as the light of a lamp does.
+
+        Args:
+            place: Street coordinates and height above the road [m].
+        """
+        self._marks.append((*place, len(self._frames) - 1))
+
+    def marks(self, terrain: Terrain = FLAT) -> Float:
+        """Give the points that were marked.
+
+        Args:
+            terrain: That everything stands on.
+
+        Returns:
+            (n, 3) in the world [m].
+        """
+        rows = np.array(self._marks).reshape(-1, 4)
+        return rows[:, :3] if terrain.flat else self._carried(rows[:, :3], rows[:, 3], terrain)[0]
+
+    def build(self, terrain: Terrain = FLAT) -> Primitives:
         """Give what was collected.
+
+        Args:
+            terrain: That everything stands on, but for actors and what is draped.
 
         Returns:
             All solids added so far, float32 on the CPU.
         """
-        rows: NDArray[np.float64] = np.array(self._rows).reshape(-1, 32)
+        rows: NDArray[np.float64] = np.array(self._rows).reshape(-1, 33)
+        if not terrain.flat:
+            rows = self._on(terrain, rows)
         table = torch.from_numpy(rows.astype(np.float32))
         columns = {name: table[:, where] for name, where in _ROW.items()}
         for name in ('shape', 'material', 'actor'):
@@ -253,3 +298,34 @@ class Builder:
         columns['taper'] = columns['taper'][:, 0]
         columns['rotation'] = columns['rotation'].reshape(-1, 3, 3)
         return Primitives(**columns)
+
+    def _on(self, terrain: Terrain, rows: Float) -> Float:
+        """Move rows from the sheet to the ground, each rigidly with its frame."""
+        rows = rows.copy()
+        moves = (rows[:, _ROW['actor']] < 0)[:, 0] & (rows[:, 0] != Shape.DRAPED)
+        frame = rows[moves, -1]
+        center, turn, stretch = self._carried(rows[moves, _ROW['center']], frame, terrain)
+        rotation = rows[moves, _ROW['rotation']].reshape(-1, 3, 3)
+        yaw = np.array(self._frames)[frame.astype(int), 3]
+        along = np.stack([np.cos(yaw), np.sin(yaw), np.zeros_like(yaw)], -1)
+        cosine = (along[:, None] @ rotation)[:, 0]  # of each axis with the street
+        rows[moves, _ROW['half_size']] *= np.sqrt(1 + (stretch**2 - 1)[:, None] * cosine**2)
+        rows[moves, _ROW['center']] = center
+        rows[moves, _ROW['rotation']] = (turn @ rotation).reshape(-1, 9)
+        return rows
+
+    def _carried(
+        self, points: Float, frame: Float, terrain: Terrain
+    ) -> tuple[Float, Float, Float]:
+        """Carry points (n, 3) along with their frames; give also turn (n, 3, 3), stretch (n,)."""
+        x, y, z, yaw, tilted, stretched = np.array(self._frames).T
+        origin, rotation = terrain.frames(np.stack([x, y], -1), yaw, z, tilted > 0)
+        long = np.linalg.norm(terrain.tangent(origin[:, 0], origin[:, 1], yaw), axis=-1)
+        stretch = np.where(stretched > 0, long, 1.0)
+        c, s, zero = np.cos(yaw), np.sin(yaw), np.zeros_like(yaw)
+        back = np.stack([c, s, zero, -s, c, zero, zero, zero, zero + 1.0], -1).reshape(-1, 3, 3)
+        which = frame.astype(int)
+        local = (back[which] @ (points - np.stack([x, y, z], -1)[which])[..., None])[..., 0]
+        local[:, 0] *= stretch[which]
+        carried = origin[which] + (rotation[which] @ local[..., None])[..., 0]
+        return carried, (rotation @ back)[which], stretch[which]
