@@ -1,18 +1,18 @@
 """A drive through a city: what cameras and LiDAR record while everything moves."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
-from ssd_depth_core.synthdrive import props
+from ssd_depth_core.synthdrive import lidar, props
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Primitives
-from ssd_depth_core.synthdrive.renderer import Camera, cast_bundles
-from ssd_depth_core.synthdrive.rig import CameraMount, CAMERAS, LIDAR, LidarMount
+from ssd_depth_core.synthdrive.renderer import Camera
+from ssd_depth_core.synthdrive.rig import CameraMount, LidarMount, load_rig, Rig
 from ssd_depth_core.synthdrive.sensors import CameraFrame, EgoPose, LidarSweep
 from ssd_depth_core.synthdrive.trajectory import draw_path, drive_along, lane_offset
 from ssd_depth_core.synthdrive.world import City, PAVEMENT_HEIGHT_M
@@ -39,31 +39,54 @@ class DriveConfig:
     """Of the recording."""
     start_s: float = 0.0
     """How long the car has driven when the recording begins."""
-    channels: tuple[str, ...] = ('CAM_FRONT',)
-    """Cameras, by nuScenes' names."""
+    rig: str = 'nuscenes'
+    """What the car carries: a name in config/data/rigs, or a path to such a YAML."""
+    channels: tuple[str, ...] | None = None
+    """Cameras of the rig; None: all."""
     image_height: int = 900
     """Of the pictures, pixels; intrinsics follow."""
     image_width: int = 1600
     """Of the pictures, pixels."""
-    camera_hz: float = 12.0
-    """Pictures a second and camera."""
-    lidar_hz: float = 20.0
-    """Sweeps a second; 0 for no LiDAR."""
+    camera_hz: float | None = None
+    """Pictures a second and camera; None: as the rig says."""
+    lidar_hz: float | None = None
+    """Sweeps a second; None: as the rig says, 0: no LiDAR."""
+    lidar_noise_m: float | None = None
+    """Standard deviation of ranges; None: as the rig says."""
 
     def __post_init__(self) -> None:
         """Validate the numbers.
 
         Raises:
+            FileNotFoundError: If there is no such rig.
             ValueError: If a number is out of its range or a channel is unknown.
         """
-        if self.duration_s <= 0 or self.start_s < 0 or self.camera_hz <= 0 or self.lidar_hz < 0:
-            raise ValueError(f'times and rates must be positive, got {self}')
+        if self.duration_s <= 0 or self.start_s < 0:
+            raise ValueError(f'times must be positive, got {self}')
         if min(self.image_height, self.image_width) < 1:
             size = f'{self.image_height} x {self.image_width}'
             raise ValueError(f'image_height and image_width must be >= 1, got {size} pixels')
-        unknown = sorted(set(self.channels) - set(CAMERAS))
-        if unknown or not self.channels:
-            raise ValueError(f'channels must be among {", ".join(CAMERAS)}, got {self.channels}')
+        if self.channels == ():
+            raise ValueError('channels must name one camera or more; leave it out for all')
+        self.mounts()
+
+    def mounts(self) -> Rig:
+        """Give what the car carries on this drive.
+
+        Returns:
+            The rig, reduced to the chosen cameras, with the rates and the noise of this config.
+        """
+        rig = load_rig(self.rig)
+        cameras = rig.cameras
+        if self.channels is not None:
+            cameras = tuple(rig.camera(channel) for channel in self.channels)
+        lidars = () if self.lidar_hz == 0 else rig.lidars
+        if self.lidar_hz is not None:
+            lidars = tuple(replace(mount, hz=self.lidar_hz) for mount in lidars)
+        if self.lidar_noise_m is not None:
+            lidars = tuple(replace(mount, noise_m=self.lidar_noise_m) for mount in lidars)
+        hz = rig.camera_hz if self.camera_hz is None else self.camera_hz
+        return Rig(camera_hz=hz, cameras=cameras, lidars=lidars)
 
 
 def render_drive(
@@ -82,19 +105,35 @@ def render_drive(
         Pictures and sweeps in the order of their stamps; cameras fire together.
     """
     stage = Stage(config, condition, device)
-    ticks: list[tuple[float, str]] = []
-    for channel in config.channels:
-        count = round(config.duration_s * config.camera_hz)
-        ticks += [(i / config.camera_hz, channel) for i in range(count)]
-    if config.lidar_hz:
-        count = round(config.duration_s * config.lidar_hz)
-        ticks += [(i / config.lidar_hz, LIDAR.channel) for i in range(count)]
     with torch.inference_mode():
-        for t, channel in sorted(ticks):
-            if channel == LIDAR.channel:
-                yield stage.sweep(t, LIDAR)
+        for t, mount in _ticks(config):
+            if isinstance(mount, LidarMount):
+                yield stage.sweep(t, mount)
             else:
-                yield stage.picture(t, CAMERAS[channel])
+                yield stage.picture(t, mount)
+
+
+def count_records(config: DriveConfig) -> int:
+    """Count what `render_drive` gives.
+
+    Args:
+        config: Where, how long and with what.
+
+    Returns:
+        Number of pictures and sweeps.
+    """
+    return len(_ticks(config))
+
+
+def _ticks(config: DriveConfig) -> list[tuple[float, CameraMount | LidarMount]]:
+    """List when which sensor records, by time and then by channel."""
+    rig = config.mounts()
+    rates: list[tuple[CameraMount | LidarMount, float]] = [
+        *((camera, rig.camera_hz) for camera in rig.cameras),
+        *((scanner, scanner.hz) for scanner in rig.lidars),
+    ]
+    ticks = [(i / hz, mount) for mount, hz in rates for i in range(round(config.duration_s * hz))]
+    return sorted(ticks, key=lambda tick: (tick[0], tick[1].channel))
 
 
 class Stage:
@@ -236,22 +275,9 @@ class Stage:
             Points and pose.
         """
         pose = self.ego(t)
-        T = pose.T_world_ego @ mount.T_ego_lidar
-        rays, ring = mount.bundles()
-        turn = torch.as_tensor(T[:3, :3], dtype=torch.float32, device=self._device)
-        origin = torch.as_tensor(T[:3, 3], dtype=torch.float32, device=self._device)
-        directions = torch.as_tensor(rays, dtype=torch.float32, device=self._device) @ turn.T
-        scene = self.scene(t)
-        hits = cast_bundles(scene.solids, origin, directions, mount.range_m)
-        distance = hits.distance.cpu().numpy()
-        rng = np.random.default_rng([self._config.seed, pose.timestamp_us])
-        seen = np.isfinite(distance) & (distance > mount.min_range_m)
-        noisy = distance[seen] + rng.normal(0.0, mount.noise_m, int(seen.sum()))
-        points = rays[seen] * noisy[:, None]
-        brightness = scene.solids.albedo.mean(1).cpu().numpy()
-        index = hits.index.cpu().numpy()[seen]
-        intensity = 255.0 * np.where(index >= 0, brightness[index.clip(0)], 0.1)
-        table = np.column_stack([points, intensity, ring[seen]]).astype(np.float32)
+        air = lidar.air_of(self._condition, self._sky)
+        seed = (self._config.seed, pose.timestamp_us)
+        points = lidar.sweep(self.scene(t), pose.T_world_ego, mount, air, seed)
         return LidarSweep(
-            channel=mount.channel, ego_pose=pose, points=table, T_ego_lidar=mount.T_ego_lidar
+            channel=mount.channel, ego_pose=pose, points=points, T_ego_lidar=mount.T_ego_lidar
         )

@@ -3,15 +3,24 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from ssd_depth_core.synthdrive.drive import DriveConfig, EPOCH_US, render_drive, Stage
+from ssd_depth_core.synthdrive.drive import (
+    count_records,
+    DriveConfig,
+    EPOCH_US,
+    render_drive,
+    Stage,
+)
 from ssd_depth_core.synthdrive.primitives import Shape
-from ssd_depth_core.synthdrive.rig import CAMERAS, LIDAR
+from ssd_depth_core.synthdrive.rig import load_rig
 from ssd_depth_core.synthdrive.sensors import CameraFrame, LidarSweep
 import torch
 
 CPU = torch.device('cpu')
-CONFIG = DriveConfig(seed=9, duration_s=0.5, image_height=64, image_width=96, lidar_hz=20.0)
-EXACT = replace(LIDAR, noise_m=0.0)
+RIG = load_rig('nuscenes')
+CONFIG = DriveConfig(
+    seed=9, duration_s=0.5, channels=('CAM_FRONT',), image_height=64, image_width=96
+)
+EXACT = replace(RIG.lidars[0], noise_m=0.0)
 
 
 def record(condition='day-clear', **changes):
@@ -109,7 +118,10 @@ def test_conditions_share_depth_sweeps_and_poses():
         for a, b in zip(day, other, strict=True):
             np.testing.assert_array_equal(a.ego_pose.T_world_ego, b.ego_pose.T_world_ego)
             if isinstance(a, LidarSweep):
-                assert a.points.tobytes() == b.points.tobytes()
+                # Bad air loses points and adds a few; what remains did not move.
+                shared = {row.tobytes() for row in a.points} & {r.tobytes() for r in b.points}
+                assert len(shared) > 0.6 * len(a.points)
+                assert len(b.points) - len(shared) < 0.01 * len(a.points)
             else:
                 assert a.depth.tobytes() == b.depth.tobytes()
                 assert a.image.tobytes() != b.image.tobytes()
@@ -126,7 +138,7 @@ def test_same_seed_same_bytes_other_seed_other():
 def test_noise_is_fresh_in_every_picture():
     # A crowd of standing pixels: the same scene at two stamps differs by the sensor's noise.
     stage = Stage(CONFIG, 'night', CPU)
-    a, b = (stage.picture(t, CAMERAS['CAM_FRONT']).image for t in (0.0, 1e-6))
+    a, b = (stage.picture(t, RIG.camera('CAM_FRONT')).image for t in (0.0, 1e-6))
     assert (a != b).mean() > 0.3
 
 
@@ -194,7 +206,7 @@ def test_a_wider_car_would_touch_what_is_parked():
 
 def test_lidar_points_lie_on_the_cameras_exact_depth():
     stage = Stage(CONFIG, 'day-clear', CPU)
-    camera = CAMERAS['CAM_FRONT']
+    camera = RIG.camera('CAM_FRONT')
     sweep, picture = stage.sweep(0.0, EXACT), stage.picture(0.0, camera)
     points = np.column_stack([sweep.points[:, :3], np.ones(len(sweep.points))])
     in_camera = (np.linalg.inv(camera.T_ego_camera) @ EXACT.T_ego_lidar @ points.T)[:3]
@@ -216,34 +228,17 @@ def test_lidar_points_lie_on_the_cameras_exact_depth():
     height = 1.84 + sweep.points[:, 2]
     ground = np.abs(height) < 1e-3
     assert ground.sum() > 3000
-    fall = -EXACT.bundles()[0][..., 2].reshape(-1).min()
+    fall = np.sin(np.deg2rad(-EXACT.lowest_deg))
     assert np.linalg.norm(sweep.points[ground, :3], axis=1).min() == pytest.approx(
         1.84 / fall, abs=1e-3
     )
 
 
-def test_range_noise_is_as_the_mount_says():
-    stage = Stage(CONFIG, 'day-clear', CPU)
-    exact, noisy = (stage.sweep(0.0, mount).points for mount in (EXACT, LIDAR))
-    assert len(exact) == len(noisy)
-    error = np.linalg.norm(noisy[:, :3], axis=1) - np.linalg.norm(exact[:, :3], axis=1)
-    assert np.std(error) == pytest.approx(0.02, rel=0.05)
-    assert abs(np.mean(error)) < 1e-3
-    np.testing.assert_array_equal(noisy[:, 3:], exact[:, 3:])
-    assert not np.array_equal(noisy, stage.sweep(0.05, LIDAR).points[: len(noisy)])
-
-
-def test_sweep_has_range_rings_and_intensity_in_bounds(drive):
-    points = sweeps(drive)[0].points
-    assert points.dtype == np.float32
-    distance = np.linalg.norm(points[:, :3], axis=1)
-    assert distance.min() > 1.9
-    assert distance.max() < 100.2
-    assert 0 <= points[:, 3].min() <= points[:, 3].max() <= 255
-    elevation = np.rad2deg(np.arcsin(points[:, 2] / distance))
-    np.testing.assert_allclose(
-        elevation, np.linspace(-30, 10, 32)[points[:, 4].astype(int)], atol=1e-3
-    )
+def test_noise_is_fresh_in_every_sweep(drive):
+    # Some rays meet the bare road ahead, at ranges that differ by nothing but noise.
+    a, b = (sweep.points[sweep.points[:, 4] == 0] for sweep in sweeps(drive)[:2])
+    assert a.shape == b.shape
+    assert not np.array_equal(a, b)
 
 
 def test_picture_matches_its_mount(drive):
@@ -252,18 +247,19 @@ def test_picture_matches_its_mount(drive):
     assert frame.image.dtype == np.uint8
     assert frame.depth.shape == (64, 96)
     assert frame.depth.dtype == np.float32
-    np.testing.assert_array_equal(frame.K, CAMERAS[frame.channel].intrinsics(64, 96))
-    np.testing.assert_array_equal(frame.T_ego_camera, CAMERAS[frame.channel].T_ego_camera)
+    np.testing.assert_array_equal(frame.K, RIG.camera(frame.channel).intrinsics(64, 96))
+    np.testing.assert_array_equal(frame.T_ego_camera, RIG.camera(frame.channel).T_ego_camera)
 
 
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'duration_s': 0.0}, 'times and rates must be positive'),
-        ({'start_s': -1.0}, 'times and rates must be positive'),
-        ({'camera_hz': 0.0}, 'times and rates must be positive'),
-        ({'lidar_hz': -1.0}, 'times and rates must be positive'),
-        ({'channels': ()}, 'channels must be among CAM_FRONT'),
+        ({'duration_s': 0.0}, 'times must be positive'),
+        ({'start_s': -1.0}, 'times must be positive'),
+        ({'camera_hz': 0.0}, 'camera_hz > 0'),
+        ({'lidar_hz': -1.0}, 'hz and dark_range_m must be > 0'),
+        ({'lidar_noise_m': -1.0}, 'noise_m >= 0'),
+        ({'channels': ()}, 'channels must name one camera'),
         ({'channels': ('CAM_TOP',)}, 'CAM_TOP'),
         ({'image_height': 0}, 'pixels'),
         ({'image_width': -8}, 'pixels'),
@@ -272,3 +268,29 @@ def test_picture_matches_its_mount(drive):
 def test_config_out_of_range_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **changes)
+
+
+def test_rig_says_what_the_config_leaves_open():
+    rig = DriveConfig(seed=0, duration_s=1.0).mounts()
+    assert rig == RIG
+    robotcar = DriveConfig(seed=0, duration_s=1.0, rig='robotcar').mounts()
+    assert [mount.channel for mount in robotcar.cameras] == ['stereo/left']
+    assert (robotcar.camera_hz, robotcar.lidars[0].hz) == (16.0, 50.0)
+    own = replace(CONFIG, camera_hz=4.0, lidar_hz=5.0, lidar_noise_m=0.0).mounts()
+    assert (own.camera_hz, own.lidars[0].hz, own.lidars[0].noise_m) == (4.0, 5.0, 0.0)
+    assert replace(CONFIG, lidar_hz=0.0).mounts().lidars == ()
+
+
+def test_records_are_counted_before_they_are_rendered(drive):
+    config = replace(CONFIG, channels=('CAM_FRONT', 'CAM_BACK'), duration_s=0.2)
+    assert count_records(config) == len(drive) == 2 * 2 + 4
+
+
+def test_robotcar_records_scans_and_pictures():
+    config = DriveConfig(seed=9, duration_s=0.1, rig='robotcar', image_height=48, image_width=64)
+    records = list(render_drive(config, 'day-clear', CPU))
+    kinds = [(r.channel, r.ego_pose.timestamp_us - EPOCH_US) for r in records]
+    assert kinds == [
+        *(('lms_front', 0), ('stereo/left', 0), ('lms_front', 20_000), ('lms_front', 40_000)),
+        *(('lms_front', 60_000), ('stereo/left', 62_500), ('lms_front', 80_000)),
+    ]
