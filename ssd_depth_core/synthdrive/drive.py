@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.synthdrive import lidar, props
+from ssd_depth_core.synthdrive.camera import Camera
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Primitives
-from ssd_depth_core.synthdrive.renderer import Camera
 from ssd_depth_core.synthdrive.rig import CameraMount, LidarMount, load_rig, Rig
 from ssd_depth_core.synthdrive.sensors import CameraFrame, EgoPose, LidarSweep
 from ssd_depth_core.synthdrive.trajectory import draw_path, drive_along, lane_offset

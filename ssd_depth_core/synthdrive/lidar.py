@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
+from ssd_depth_core.synthdrive.camera import TILE
 from ssd_depth_core.synthdrive.lighting import Scene, Sky
-from ssd_depth_core.synthdrive.renderer import cast_bundles, GROUND, TILE
+from ssd_depth_core.synthdrive.renderer import cast_bundles, GROUND
 from ssd_depth_core.synthdrive.rig import LidarMount
 import torch
 

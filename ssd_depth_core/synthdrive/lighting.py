@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from ssd_depth_core.conditions import Condition, CONDITIONS
+from ssd_depth_core.synthdrive.camera import Camera, tile, untile
 from ssd_depth_core.synthdrive.materials import Appearance, appearance, NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
 from ssd_depth_core.synthdrive.renderer import (
-    Camera,
     cast,
     cast_mirrored,
     GROUND,
@@ -16,8 +16,6 @@ from ssd_depth_core.synthdrive.renderer import (
     SKY,
     Surface,
     surface_at,
-    tile,
-    untile,
 )
 from ssd_depth_core.synthdrive.world import CityStyle, Lamps, to_tensor
 import torch

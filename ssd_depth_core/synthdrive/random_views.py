@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
+from ssd_depth_core.synthdrive.camera import Camera
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import concatenate, Primitives
-from ssd_depth_core.synthdrive.renderer import Camera
 from ssd_depth_core.synthdrive.traffic import clutter, traffic
 from ssd_depth_core.synthdrive.world import City, LANE_WIDTH_M
 import torch

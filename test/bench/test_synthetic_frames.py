@@ -3,8 +3,9 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from ssd_depth_core.synthdrive.camera import Camera, untile  # noqa: E402
 from ssd_depth_core.synthdrive.random_views import Picture, RandomView  # noqa: E402
-from ssd_depth_core.synthdrive.renderer import Camera, cast, untile  # noqa: E402
+from ssd_depth_core.synthdrive.renderer import cast  # noqa: E402
 from ssd_depth_core.synthdrive.world import City  # noqa: E402
 import synthetic_frames  # noqa: E402
 import trivial  # noqa: E402

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from ssd_depth_core.synthdrive.camera import Camera
 from ssd_depth_core.synthdrive.primitives import Builder
-from ssd_depth_core.synthdrive.renderer import Camera
 import torch
 
 

@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.synthdrive.camera import untile
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene, Sky
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Shape
-from ssd_depth_core.synthdrive.renderer import untile
 from ssd_depth_core.synthdrive.world import city_style, Lamps
 import torch
 

@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from ssd_depth_core.synthdrive.camera import camera_rays, tile, untile
 from ssd_depth_core.synthdrive.intersection import enter_distance
 from ssd_depth_core.synthdrive.primitives import Builder, Primitives, Shape
 from ssd_depth_core.synthdrive.renderer import (
-    camera_rays,
     cast,
     cast_bundles,
     cast_mirrored,
@@ -13,8 +13,6 @@ from ssd_depth_core.synthdrive.renderer import (
     shadowed,
     SKY,
     surface_at,
-    tile,
-    untile,
 )
 import torch
 
