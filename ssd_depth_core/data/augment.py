@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.data.jitter import GREY, hue_turn
 from ssd_depth_core.preprocess import resize_image, resize_intrinsics
 
 Image = NDArray[np.uint8]
@@ -176,6 +177,26 @@ def photometric(image: Image, config: AugmentConfig, rng: np.random.Generator) -
     return image
 
 
+def gaussian_noise(
+    image: Image, rng: np.random.Generator, mean: float = 0.005, std: float = 0.045
+) -> Image:
+    """Add independent noise to every value, as md4all does to the student's input.
+
+    Args:
+        image: (H, W, 3).
+        rng: Source of randomness.
+        mean: Of the noise, of values in [0, 1].
+        std: Of the noise, of values in [0, 1].
+
+    Returns:
+        Same shape, clipped.
+    """
+    noise = rng.standard_normal(image.shape, np.float32)
+    noise *= np.float32(255 * std)
+    noise += np.float32(255 * mean)
+    return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
+
+
 def _occlude(image: Image, rng: np.random.Generator) -> Image:
     """Cover one to three patches, each up to a third of the picture's sides, with one colour."""
     covered = image.copy()
@@ -238,11 +259,7 @@ def _colour(image: Image, rng: np.random.Generator) -> Image:
     """Turn the hue by up to 20 degrees and scale the saturation, about the grey axis."""
     angle = np.radians(rng.uniform(-20, 20))
     saturation = rng.uniform(0.3, 1.5)
-    # Rodrigues' rotation about (1, 1, 1) / sqrt 3; grey is its axis and does not move.
-    mean = np.full((3, 3), 1 / 3)
-    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
-    turn = np.cos(angle) * (np.eye(3) - mean) + np.sin(angle) * cross
-    return cv2.transform(image, mean + saturation * turn)
+    return cv2.transform(image, GREY + saturation * hue_turn(angle))
 
 
 def _grey(image: Image, rng: np.random.Generator) -> Image:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from ssd_depth_core.data.augment import (  # noqa: E402
     AugmentConfig,
     crop_resize,
     flip,
+    gaussian_noise,
     photometric,
     random_window,
 )
@@ -148,3 +151,64 @@ def test_config_rejects_what_is_no_probability_or_zoom():
         AugmentConfig(noise=1.5)
     with pytest.raises(ValueError, match='max_zoom must be >= 1, got 0.5'):
         AugmentConfig(max_zoom=0.5)
+
+
+# Points in space, drawn as spots: wherever the pixels went, the new K must see them there.
+# They stand in a grid of directions, each at a depth of its own.
+POINTS = np.array(
+    [
+        (x * (8 + i), y * (8 + i), 8 + i)
+        for i, (x, y) in enumerate(itertools.product((-0.25, 0.02, 0.24), (-0.15, 0.01, 0.14)))
+    ]
+)
+LARGE, LARGE_K = (192, 288), np.array(((430.0, 0, 141.7), (0, 425.0, 93.2), (0, 0, 1)))
+
+
+def spots():
+    """A picture of the points, and their depth in a patch around each."""
+    v, u = np.mgrid[: LARGE[0], : LARGE[1]]
+    light, depth = np.zeros(LARGE), np.full(LARGE, np.nan, np.float32)
+    pixels = POINTS @ LARGE_K.T
+    for (x, y), z in zip(pixels[:, :2] / pixels[:, 2:], POINTS[:, 2], strict=True):
+        light += np.exp(-((u - x) ** 2 + (v - y) ** 2) / 8)
+        depth[(abs(u - x) < 3) & (abs(v - y) < 3)] = z
+    return np.repeat((255 * light.clip(0, 1))[..., None], 3, axis=2).astype(np.uint8), depth
+
+
+TRANSFORMS = {
+    'flip': lambda *a: flip(*a),
+    'crop': lambda *a: crop_resize(*a, (15, 9, 160, 250), (160, 250)),
+    'resize': lambda *a: crop_resize(*a, (0, 0, *LARGE), (110, 170)),
+    'enlarge': lambda *a: crop_resize(*a, (0, 0, *LARGE), (250, 400)),
+    'crop and stretch': lambda *a: crop_resize(*a, (15, 9, 160, 250), (128, 240)),
+    'crop, resize and flip': lambda *a: flip(*crop_resize(*a, (15, 9, 160, 250), (128, 160))),
+}
+
+
+@pytest.mark.parametrize('name', TRANSFORMS)
+def test_points_land_where_the_new_camera_sees_them(name):
+    image, depth, moved = TRANSFORMS[name](*spots(), LARGE_K)
+    # A mirrored street is a street whose points are mirrored.
+    pixels = (POINTS * ((-1, 1, 1) if 'flip' in name else (1, 1, 1))) @ moved.T
+    reach = 7
+    for (x, y), z in zip(pixels[:, :2] / pixels[:, 2:], POINTS[:, 2], strict=True):
+        left, top = round(x) - reach, round(y) - reach
+        patch = image[top : top + 2 * reach + 1, left : left + 2 * reach + 1, 0].astype(float)
+        v, u = np.mgrid[: 2 * reach + 1, : 2 * reach + 1]
+        found = left + (u * patch).sum() / patch.sum(), top + (v * patch).sum() / patch.sum()
+        np.testing.assert_allclose(found, (x, y), atol=0.1)
+        assert depth[round(y), round(x)] == z
+
+
+def test_gaussian_noise_has_the_mean_and_spread_of_md4all():
+    grey = np.full((200, 300, 3), 100, np.uint8)
+    noise = gaussian_noise(grey, np.random.default_rng(0)).astype(float) - 100
+    assert noise.mean() == pytest.approx(0.005 * 255, abs=0.1)
+    assert noise.std() == pytest.approx(0.045 * 255, rel=0.02)
+
+
+def test_gaussian_noise_is_clipped():
+    for level in (0, 255):
+        noisy = gaussian_noise(np.full((20, 30, 3), level, np.uint8), np.random.default_rng(0))
+        assert abs(noisy.astype(int) - level).max() < 80  # a wrap would be near 255
+        assert (noisy != level).any()
