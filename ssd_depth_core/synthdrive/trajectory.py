@@ -153,7 +153,7 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
             heading = onward
         else:
             go((node * pitch + offset[axis] * left)[None], np.inf)
-    return _resampled(np.array(corners), np.array(radii), np.array(stops))
+    return resampled(np.array(corners), np.array(radii), np.array(stops))
 
 
 def turn_radius(kerbs: list[float]) -> float:
@@ -173,8 +173,17 @@ def turn_radius(kerbs: list[float]) -> float:
     return TIGHTEST_TURN_M
 
 
-def _resampled(points: Float, radii: Float, stops: NDArray[np.bool_]) -> Path:
-    """Sample a polyline every `STEP_M`."""
+def resampled(points: Float, radii: Float, stops: NDArray[np.bool_]) -> Path:
+    """Sample a polyline every `STEP_M`.
+
+    Args:
+        points: (n, 2) corners [m].
+        radii: (n,) of the curve from the corner before to this one [m]; inf where it is straight.
+        stops: (n,) whether the car stands at this corner.
+
+    Returns:
+        The curve.
+    """
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     grid = np.arange(0.0, length[-1], STEP_M)
     xy = np.stack([np.interp(grid, length, points[:, axis]) for axis in (0, 1)], -1)
