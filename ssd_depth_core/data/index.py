@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import json
 from pathlib import Path
+import re
 from typing import Any, get_args, Literal, Protocol
 
 import numpy as np
@@ -21,6 +22,9 @@ from ssd_depth_core.config import from_dict, to_dict
 
 Split = Literal['train', 'validation', 'test']
 SPLITS: tuple[Split, ...] = get_args(Split)
+
+Matrix = tuple[tuple[float, ...], ...]
+"""As JSON holds it, row by row."""
 
 REMEDY = 'make the index with `python -m training.index_data`'
 
@@ -33,8 +37,16 @@ class Neighbour:
     """Path from the data set's root."""
     timestamp_us: int
     """Since the epoch, microseconds."""
-    T_source_target: tuple[tuple[float, ...], ...]
+    T_source_target: Matrix
     """(4, 4), from this frame's ego poses: points in the target camera to the source camera."""
+
+    def __post_init__(self) -> None:
+        """Validate.
+
+        Raises:
+            ValueError: If the transform is not (4, 4).
+        """
+        _check_matrix(self.T_source_target, 4, 'T_source_target')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +69,7 @@ class IndexLine:
     """Path from the data set's root."""
     size: tuple[int, int]
     """(H, W) of the picture that the source gives, pixels."""
-    K: tuple[tuple[float, ...], ...]
+    K: Matrix
     """(3, 3), pixels of that picture."""
     speed_mps: float | None
     """Mean of the speeds to the neighbours, from the poses; None where there is no neighbour."""
@@ -67,10 +79,27 @@ class IndexLine:
     """The camera's frame after; None at the drive's end."""
     lidar: str | None = None
     """Sweep that gives sparse truth, path from the root; None where the source gathers many."""
-    T_camera_lidar: tuple[tuple[float, ...], ...] | None = None
+    T_camera_lidar: Matrix | None = None
     """(4, 4), of that sweep through both ego poses."""
     exact_depth: str | None = None
     """Exact depth of a rendered set, path from the root; None for a recording."""
+
+    def __post_init__(self) -> None:
+        """Validate.
+
+        Raises:
+            ValueError: If the id is no file name, the size is empty, a matrix has another shape,
+                or a sweep comes without its transform.
+        """
+        if not re.fullmatch(r'[\w.+-]+', self.id, re.ASCII):
+            raise ValueError(f'id must be letters, digits and ._+-, got {self.id!r}')
+        if min(self.size) < 1:
+            raise ValueError(f'size must be at least 1x1 pixels, got {self.size}')
+        _check_matrix(self.K, 3, 'K')
+        if self.T_camera_lidar is not None:
+            _check_matrix(self.T_camera_lidar, 4, 'T_camera_lidar')
+        elif self.lidar is not None:
+            raise ValueError(f'frame {self.id} has a LiDAR sweep and no T_camera_lidar')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,11 +141,19 @@ def write_index(
         folder: Made where missing.
         header: What was indexed.
         lines: Frames of each split.
+
+    Raises:
+        ValueError: If an id comes twice.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'index.json').unlink(missing_ok=True)  # of an index that is made anew
+    known: set[str] = set()
     for split in SPLITS:
         with (folder / f'{split}.jsonl').open('w') as file:
             for line in lines.get(split, ()):
+                if line.id in known:
+                    raise ValueError(f'frame {line.id} comes twice; ids must be unique')
+                known.add(line.id)
                 file.write(json.dumps(to_dict(line)) + '\n')
     partial = folder / '.index.json.partial'
     partial.write_text(json.dumps(to_dict(header), indent=2) + '\n')
@@ -160,7 +197,8 @@ def read_lines(folder: Path, split: Split) -> list[IndexLine]:
         ValueError: If a line breaks the form or an id comes twice.
     """
     path = folder / f'{split}.jsonl'
-    check_file(path, 'index', REMEDY)
+    if not path.is_file():  # an empty one is a split without frames
+        raise FileNotFoundError(f'index not found at {path}; {REMEDY}')
     lines, known = [], set()
     for number, text in enumerate(path.read_text().splitlines(), 1):
         try:
@@ -174,3 +212,8 @@ def read_lines(folder: Path, split: Split) -> list[IndexLine]:
         known.add(line.id)
         lines.append(line)
     return lines
+
+
+def _check_matrix(matrix: Matrix, size: int, name: str) -> None:
+    if [len(row) for row in matrix] != [size] * size:
+        raise ValueError(f'{name} must be ({size}, {size}), got {matrix}')
