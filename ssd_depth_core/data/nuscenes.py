@@ -17,6 +17,11 @@ from numpy.typing import NDArray
 from ssd_depth_core.checks import check_file, check_intrinsics
 from ssd_depth_core.geometry.quaternion import transform_from
 
+LIDAR_CHANNEL = 'LIDAR_TOP'
+"""The only LiDAR of nuScenes."""
+LIDAR_POINT_BYTES = 20
+"""Five float32 a point, see `read_lidar`."""
+
 Modality = Literal['camera', 'lidar', 'radar']
 Row = dict[str, Any]
 
@@ -59,6 +64,10 @@ class SensorRecord:
     """(3, 3), pixels; None if the sensor is no camera."""
     size: tuple[int, int] | None
     """(H, W), pixels; None if the sensor is no camera."""
+    prev_token: str
+    """Of the sensor's record before; empty at the scene's beginning."""
+    next_token: str
+    """Of the sensor's record after; empty at the scene's end."""
 
 
 class NuScenes:
@@ -77,7 +86,7 @@ class NuScenes:
                 table.
         """
         self.root = root
-        self.version = version or _only_version(root)
+        self.version = version or only_version(root)
         self.scenes = tuple(
             SceneRecord(
                 **{
@@ -95,6 +104,9 @@ class NuScenes:
         self._ego_poses = self._by_token('ego_pose')
         self._calibrations = self._by_token('calibrated_sensor')
         self._sensors = self._by_token('sensor')
+        # By calibration (and size of picture): a scene's thousands of records share a few.
+        self._mounts: dict[str, NDArray[np.float64]] = {}
+        self._checked_intrinsics: dict[tuple[str, tuple[int, int]], NDArray[np.float64]] = {}
 
     def scene(self, name: str) -> SceneRecord:
         """Find a scene by its name.
@@ -118,13 +130,18 @@ class NuScenes:
         )
 
     def records(
-        self, scene: SceneRecord, channels: Collection[str] | None = None
+        self,
+        scene: SceneRecord,
+        channels: Collection[str] | None = None,
+        *,
+        key_frames_only: bool = False,
     ) -> list[SensorRecord]:
         """List what the sensors recorded in a scene.
 
         Args:
             scene: One of `scenes`.
             channels: Only these; None for all.
+            key_frames_only: Whether sweeps are left out.
 
         Returns:
             Key frames and sweeps by time, then by channel.
@@ -135,6 +152,8 @@ class NuScenes:
         """
         records = []
         for row in self._data_of_scene.get(scene.token, []):
+            if key_frames_only and not self._get('sample_data', row, 'is_key_frame'):
+                continue
             calibration = self._follow('sample_data', row, 'calibrated_sensor', self._calibrations)
             sensor = self._follow('calibrated_sensor', calibration, 'sensor', self._sensors)
             if channels is None or self._get('sensor', sensor, 'channel') in channels:
@@ -154,33 +173,47 @@ class NuScenes:
         return groups
 
     def _join(self, row: Row, calibration: Row, sensor: Row) -> SensorRecord:
-        channel = self._get('sensor', sensor, 'channel')
         modality = self._get('sensor', sensor, 'modality')
         pose = self._follow('sample_data', row, 'ego_pose', self._ego_poses)
         K = size = None
         if modality == 'camera':
             size = self._get('sample_data', row, 'height'), self._get('sample_data', row, 'width')
+            K = self._intrinsics(calibration, sensor, size)
+        token = calibration['token']
+        if token not in self._mounts:
+            self._mounts[token] = self._transform('calibrated_sensor', calibration)
+        return SensorRecord(
+            token=self._get('sample_data', row, 'token'),
+            sample_token=row['sample_token'],
+            channel=self._get('sensor', sensor, 'channel'),
+            modality=modality,
+            timestamp_us=self._get('sample_data', row, 'timestamp'),
+            is_key_frame=self._get('sample_data', row, 'is_key_frame'),
+            path=self.root / self._get('sample_data', row, 'filename'),
+            T_world_ego=self._transform('ego_pose', pose),
+            T_ego_sensor=self._mounts[token],
+            K=K,
+            size=size,
+            prev_token=row.get('prev', ''),  # small copies leave the chain out
+            next_token=row.get('next', ''),
+        )
+
+    def _intrinsics(
+        self, calibration: Row, sensor: Row, size: tuple[int, int]
+    ) -> NDArray[np.float64]:
+        """Check a camera's matrix once for each size of picture."""
+        key = calibration['token'], size
+        if key not in self._checked_intrinsics:
             K = np.asarray(self._get('calibrated_sensor', calibration, 'camera_intrinsic'), float)
-            name = f'{self._path("calibrated_sensor")}: {channel}: camera_intrinsic'
+            name = f'{self._path("calibrated_sensor")}: {sensor["channel"]}: camera_intrinsic'
             check_intrinsics(K, name)
             if not (0 < K[0, 2] < size[1] and 0 < K[1, 2] < size[0]):
                 raise ValueError(
                     f'{name}: principal point ({K[0, 2]:g}, {K[1, 2]:g}) lies outside the picture '
                     f'of {size[1]}x{size[0]} pixels; it belongs to another picture size'
                 )
-        return SensorRecord(
-            token=self._get('sample_data', row, 'token'),
-            sample_token=row['sample_token'],
-            channel=channel,
-            modality=modality,
-            timestamp_us=self._get('sample_data', row, 'timestamp'),
-            is_key_frame=self._get('sample_data', row, 'is_key_frame'),
-            path=self.root / self._get('sample_data', row, 'filename'),
-            T_world_ego=self._transform('ego_pose', pose),
-            T_ego_sensor=self._transform('calibrated_sensor', calibration),
-            K=K,
-            size=size,
-        )
+            self._checked_intrinsics[key] = K
+        return self._checked_intrinsics[key]
 
     def _transform(self, table: str, row: Row) -> NDArray[np.float64]:
         try:
@@ -247,15 +280,27 @@ def read_lidar(path: Path) -> NDArray[np.float32]:
     """
     check_file(path, 'LiDAR sweep', 'download the blobs that hold this scene')
     values = np.fromfile(path, '<f4')
-    if path.stat().st_size % (5 * values.itemsize):
+    if path.stat().st_size % LIDAR_POINT_BYTES:
         raise ValueError(
-            f'LiDAR sweep {path} has {path.stat().st_size} bytes, no multiple of 20 '
-            '(5 float32 a point); it is truncated, copy it again'
+            f'LiDAR sweep {path} has {path.stat().st_size} bytes, no multiple of '
+            f'{LIDAR_POINT_BYTES} (5 float32 a point); it is truncated, copy it again'
         )
     return values.reshape(-1, 5)
 
 
-def _only_version(root: Path) -> str:
+def only_version(root: Path) -> str:
+    """Name the tables' folder where there is only one.
+
+    Args:
+        root: The folder that holds `samples/` and the tables' folder.
+
+    Returns:
+        E.g. `v1.0-trainval`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If there are several.
+    """
     remedy = 'give the folder that holds samples/ and v1.0-mini/, v1.0-trainval/ or alike'
     if not root.is_dir():
         raise FileNotFoundError(f'nuScenes data set not found at {root}; {remedy}')
@@ -263,5 +308,8 @@ def _only_version(root: Path) -> str:
     if not versions:
         raise FileNotFoundError(f'there is no v1.0-* folder of tables in {root}; {remedy}')
     if len(versions) > 1:
-        raise ValueError(f'{root} holds {", ".join(versions)}; say which one with --version')
+        raise ValueError(
+            f'{root} holds {", ".join(versions)}; say which one: `--dataset-version` of '
+            '`depth_convert_nuscenes`, `--set version=...` of `training.index_data`'
+        )
     return versions[0]
