@@ -5,18 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.synthdrive.camera import Camera, tile, untile
+from ssd_depth_core.synthdrive.ground import GROUND, ground_of, LEVEL
 from ssd_depth_core.synthdrive.materials import Appearance, appearance, NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
 from ssd_depth_core.synthdrive.renderer import (
     cast,
     cast_mirrored,
-    GROUND,
     Hits,
     shadowed,
     SKY,
     Surface,
     surface_at,
 )
+from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
 from ssd_depth_core.synthdrive.world import CityStyle, Lamps, to_tensor
 import torch
 from torch.nn import functional
@@ -108,6 +109,8 @@ class Scene:
     solids: Primitives
     lamps: Lamps
     style: CityStyle
+    terrain: Terrain = FLAT
+    """That all of it stands on."""
 
 
 class Geometry:
@@ -122,8 +125,10 @@ class Geometry:
             noise: Texture source, on the same device.
         """
         self.scene, self.camera, self.noise = scene, camera, noise
-        self.hits = cast(scene.solids, camera)
-        self.surface = surface_at(scene.solids, camera, self.hits)
+        level = scene.terrain.flat
+        self.ground = LEVEL if level else ground_of(scene.solids, scene.terrain, scene.style)
+        self.hits = cast(scene.solids, camera, self.ground)
+        self.surface = surface_at(scene.solids, camera, self.hits, self.ground)
         self.look = appearance(self.surface, scene.solids, scene.style, noise)
 
     def depth(self) -> torch.Tensor:
@@ -171,7 +176,7 @@ class Geometry:
             facing = facing * ~shadowed(self.scene.solids, surface, to_sun)
         # Walls see half the sky, and less of it near the ground where the street shuts it out.
         open_sky = 0.5 + 0.5 * look.normal[..., 2]
-        low = 0.55 + 0.45 * (surface.position[..., 2] / 4.0).clamp(0, 1)
+        low = 0.55 + 0.45 * (surface.above / 4.0).clamp(0, 1)
         open_sky = open_sky * torch.where(look.normal[..., 2] > 0.9, 1.0, low)
         ambient = 0.55 * (new(sky.zenith) + new(sky.horizon)) / 2
         bounce = 0.12 * new(sky.sun) * float(to_sun[2].clamp(min=0))
@@ -231,7 +236,7 @@ class Geometry:
         solids = self.scene.solids
         beams = (solids.material == Material.LIGHT) & (solids.emission.amax(1) > 0.5)
         beams &= (solids.center - eye).norm(dim=1) < 70.0
-        beams &= solids.center[:, 2] < 1.6  # vehicles' lamps; street lamps are above
+        beams &= self.ground.above(solids.center) < 1.6  # vehicles' lamps; street lamps are above
         chosen = beams.nonzero()[:, 0]
         order = (solids.center[chosen] - eye).norm(dim=1).argsort()[:MAX_LAMPS]
         for i in chosen[order].tolist():
@@ -242,9 +247,13 @@ class Geometry:
         if sky.head_lamps:
             x, y, yaw = ego
             c, s = float(np.cos(yaw)), float(np.sin(yaw))
-            forward = position.new_tensor([c, s, -0.02])
+            terrain, at = self.scene.terrain, (np.array(x), np.array(y))
+            z, (by_x, by_y) = float(terrain.height(*at)), terrain.gradient(*at)
+            rise = float(c * by_x + s * by_y)
+            forward = position.new_tensor([c, s, rise - 0.02])
             for side in (-0.65, 0.65):
-                lamp = position.new_tensor([x + c * 1.8 - s * side, y + s * 1.8 + c * side, 0.7])
+                ahead = (x + c * 1.8 - s * side, y + s * 1.8 + c * side)
+                lamp = position.new_tensor([*ahead, z + 1.8 * rise + 0.7])
                 power_own = position.new_tensor([30.0, 29.0, 26.0]) * sky.head_lamps
                 total += _beam(position, normal, lamp, forward, power_own)
         return total.movedim(0, -1).contiguous()
@@ -252,8 +261,8 @@ class Geometry:
     def _wet(self, lit: torch.Tensor, sky: Sky, ego: tuple[float, float, float]) -> torch.Tensor:
         """Let the wet ground mirror what stands on it, by a second ray."""
         ground = self.hits.index == GROUND
-        hits = cast_mirrored(self.scene.solids, self.camera, ground)
-        surface = surface_at(self.scene.solids, self.camera, hits, mirror=True)
+        solids, seen = self.scene.solids, self.surface
+        hits, surface = cast_mirrored(solids, self.camera, seen, ground, self.ground)
         look = appearance(surface, self.scene.solids, self.scene.style, self.noise)
         image = self._lit(surface, look, hits, sky, ego, shadows=False)
         # Rough water smears reflections up and down.
@@ -263,7 +272,7 @@ class Geometry:
             functional.pad(picture, (0, 0, reach, reach), mode='replicate'), (2 * reach + 1, 1), 1
         )
         smear = tile(smear[0].permute(1, 2, 0))  # (T, R, 3)
-        cosine = (-self.surface.direction[..., 2]).clamp(0, 1)
+        cosine = -(self.surface.direction * self.surface.normal).sum(-1).clamp(-1, 0)
         fresnel = 0.03 + 0.97 * (1 - cosine) ** 4
         mirror = (ground * self.look.gloss * fresnel * sky.wetness)[..., None]
         return lit * (1 - mirror) + smear * mirror
@@ -275,7 +284,7 @@ class Geometry:
         if sky.extinction == 0:
             return lit
         distance = hits.distance.clamp(max=400.0)
-        low = torch.exp(-surface.position[..., 2].clamp(min=0) / 1.5)
+        low = torch.exp(-surface.above.clamp(min=0) / 1.5)
         through = torch.exp(-distance * sky.extinction * (1 + 1.5 * sky.wetness * low))
         air = lit.new_tensor(sky.horizon) * (0.25 if sky.night else 0.85)
         through = torch.where(hits.index == SKY, 1.0, through)[..., None]

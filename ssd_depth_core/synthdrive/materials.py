@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ssd_depth_core.synthdrive.ground import GROUND
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
-from ssd_depth_core.synthdrive.renderer import GROUND, Surface
+from ssd_depth_core.synthdrive.renderer import Surface
 from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M
 import torch
 from torch.nn import functional
@@ -171,8 +172,9 @@ def appearance(
     slab = 1 - _stripe(u / 0.9, 0.475, foot / 0.9) * _stripe(v / 0.9, 0.475, foot / 0.9)
     put(Material.PAVEMENT, base * (1 - 0.3 * slab[..., None]))
     on_ground = surface.index == GROUND
-    place, direction = surface.position[on_ground], surface.direction[on_ground]
-    painted = _ground(place, foot[on_ground], direction, style, noise)
+    place = surface.local[on_ground]
+    cosine = (surface.direction[on_ground] * surface.normal[on_ground]).sum(-1).abs()
+    painted = _ground(place, foot[on_ground], cosine, style, noise)
     albedo[on_ground], gloss[on_ground] = painted
     emission[on_ground] = 0.0
     strength = torch.full_like(foot, 0.13)
@@ -212,16 +214,16 @@ def _lattice(i: torch.Tensor, j: torch.Tensor, seed: torch.Tensor) -> torch.Tens
 
 
 def _ground(
-    position: torch.Tensor,
+    place: torch.Tensor,
     foot: torch.Tensor,
-    direction: torch.Tensor,
+    cosine: torch.Tensor,
     style: CityStyle,
     noise: NoiseBank,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Paint asphalt, lane marks and crossings; gloss says where water would stand."""
-    x, y = position[..., 0], position[..., 1]
+    x, y = place[..., 0], place[..., 1]
     # A road seen at a grazing angle is squeezed: marks fade by the longer side of the pixel.
-    squeeze = foot / direction[..., 2].abs().clamp(min=0.02)
+    squeeze = foot / cosine.clamp(min=0.02)
     across_x = x - (x / style.pitch[0]).round() * style.pitch[0]
     across_y = y - (y / style.pitch[1]).round() * style.pitch[1]
     on_x = across_y.abs() < style.half_road[0]

@@ -1,4 +1,4 @@
-"""Rays to geometry: exact depth, normals and shadows of solids on a flat ground.
+"""Rays to geometry: exact depth, normals and shadows of solids on their ground.
 
 Pictures are cut into tiles of 8 x 8 rays. A solid is tried only against the tiles that its
 bounding box can touch, which makes a street of ten thousand solids as cheap as what is in view.
@@ -8,14 +8,15 @@ All pairs (solid, tile) of a picture are intersected at once.
 from dataclasses import dataclass
 
 from ssd_depth_core.synthdrive.camera import Camera, camera_rays, mirrored, TILE
+from ssd_depth_core.synthdrive.ground import GROUND, Ground, LEVEL
 from ssd_depth_core.synthdrive.intersection import enter_distance, ragged, unit_normal
 from ssd_depth_core.synthdrive.primitives import Material, Primitives, Shape
 import torch
 
-GROUND = -1
-"""Index of the ground where a solid's index stands."""
 SKY = -2
 """Index of the sky where a solid's index stands."""
+MIRROR_M = 120.0
+"""Wet hills mirror nothing that is farther from the camera: it is lost in the rain."""
 NEAR_M = 0.05
 """Solids are cut here to be projected; the camera must not be nearer to one."""
 _CORNERS = torch.tensor(
@@ -46,8 +47,10 @@ class Surface:
     """(T, R, 3) in the world [m]; for the sky a far point along the ray."""
     normal: torch.Tensor
     """(T, R, 3) unit, outward; towards the viewer for the sky."""
+    above: torch.Tensor
+    """(T, R) height above the road there [m]."""
     local: torch.Tensor
-    """(T, R, 3) along the solid's own axes [m]; the world's for the ground."""
+    """(T, R, 3) along the solid's own axes [m]; street coordinates for the ground."""
     face: torch.Tensor
     """(T, R, 3) the normal along the solid's own axes."""
     footprint: torch.Tensor
@@ -56,12 +59,13 @@ class Surface:
     """(T, R, 3) unit, from the camera to the point."""
 
 
-def cast(solids: Primitives, camera: Camera) -> Hits:
+def cast(solids: Primitives, camera: Camera, ground: Ground = LEVEL) -> Hits:
     """Find what every pixel of a camera sees.
 
     Args:
         solids: In the world.
         camera: Where from.
+        ground: Below them.
 
     Returns:
         The nearest hits; `distance` is the exact depth along the optical axis [m].
@@ -69,18 +73,30 @@ def cast(solids: Primitives, camera: Camera) -> Hits:
     origin, rays = camera_rays(camera)
     solid, tile = _pairs_in_view(solids, camera)
     distance, index = _nearest(solids, origin, rays, solid, tile)
-    down = rays[..., 2]
-    # Below the horizon the ground ends the ray, unless a solid did so before.
-    ground = torch.where(down < -1e-6, -origin[2] / down, torch.inf)
-    ground = torch.where(ground > 0, ground, torch.inf)
-    nearer = ground < distance
-    distance = torch.where(nearer, ground, distance)
-    index = torch.where(nearer, GROUND, index)
+    return _grounded(ground, origin, rays, distance, index)
+
+
+def _grounded(
+    ground: Ground,
+    origin: torch.Tensor,
+    rays: torch.Tensor,
+    distance: torch.Tensor,
+    index: torch.Tensor,
+) -> Hits:
+    """End rays at the ground, unless a solid did so before."""
+    below, which = ground.meet(origin, rays, distance)
+    nearer = below < distance
+    distance = torch.where(nearer, below, distance)
+    index = torch.where(nearer, which, index)
     return Hits(distance, torch.where(distance.isinf(), SKY, index))
 
 
 def cast_bundles(
-    solids: Primitives, origin: torch.Tensor, rays: torch.Tensor, reach_m: float
+    solids: Primitives,
+    origin: torch.Tensor,
+    rays: torch.Tensor,
+    reach_m: float,
+    ground: Ground = LEVEL,
 ) -> Hits:
     """Find what free rays meet, such as a LiDAR's; neighbours should lie in one bundle.
 
@@ -89,6 +105,7 @@ def cast_bundles(
         origin: (3,) [m].
         rays: (T, R, 3) unit.
         reach_m: Farther hits do not count.
+        ground: Below the solids.
 
     Returns:
         The nearest hits; `distance` is the range [m].
@@ -106,32 +123,47 @@ def cast_bundles(
     between = ((away / range_[:, None]) @ axis.T).clamp(-1, 1).acos()  # (n, T)
     solid, bundle = (between <= opening + seen_as[:, None]).nonzero(as_tuple=True)
     distance, index = _nearest(solids, origin, rays, near[solid], bundle)
-    ground = torch.where(rays[..., 2] < -1e-6, -origin[2] / rays[..., 2], torch.inf)
-    nearer = ground < distance
-    distance, index = torch.where(nearer, ground, distance), torch.where(nearer, GROUND, index)
-    far = distance > reach_m
-    return Hits(torch.where(far, torch.inf, distance), torch.where(far, SKY, index))
+    hits = _grounded(ground, origin, rays, distance.clamp(max=1.01 * reach_m), index)
+    far = hits.distance > reach_m
+    return Hits(torch.where(far, torch.inf, hits.distance), torch.where(far, SKY, hits.index))
 
 
-def cast_mirrored(solids: Primitives, camera: Camera, wanted: torch.Tensor) -> Hits:
+def cast_mirrored(
+    solids: Primitives, camera: Camera, seen: Surface, wanted: torch.Tensor, ground: Ground = LEVEL
+) -> tuple[Hits, Surface]:
     """Find what the ground mirrors.
 
     Args:
         solids: In the world.
         camera: As it is, not mirrored.
+        seen: What it sees.
         wanted: (T, R) bool: the pixels that see the ground.
+        ground: Below the solids.
 
     Returns:
-        Hits along the rays of the mirrored camera, `SKY` where the mirror shows no solid.
+        Hits, their distance counted from the camera by way of the ground, `SKY` where the mirror
+        shows no solid; and what the rays met.
     """
-    image = mirrored(camera)
-    origin, rays = camera_rays(image)
-    solid, tile = _pairs_in_view(solids, image)
-    keep = wanted.any(1)[tile]
-    # Between the mirrored eye and the ground nothing stands: a ray starts where it crosses z = 0.
-    start = torch.where(rays[..., 2] > 1e-6, -origin[2] / rays[..., 2], torch.inf)
-    distance, index = _nearest(solids, origin, rays, solid[keep], tile[keep], start)
-    return Hits(distance, index)
+    if ground.terrain.flat:
+        image = mirrored(camera)
+        origin, rays = camera_rays(image)
+        solid, tile = _pairs_in_view(solids, image)
+        keep = wanted.any(1)[tile]
+        solid, tile = solid[keep], tile[keep]
+        # Nothing stands between the mirrored eye and the ground: a ray starts at z = 0.
+        start = torch.where(rays[..., 2] > 1e-6, -origin[2] / rays[..., 2], torch.inf)
+    else:
+        eye, rays = camera_rays(camera)
+        start = torch.where(
+            wanted, (seen.position - eye).norm(dim=-1) / rays.norm(dim=-1), torch.inf
+        )
+        rays = rays - 2 * (rays * seen.normal).sum(-1, keepdim=True) * seen.normal
+        # Each pixel has its own mirrored eye, as far behind the ground as the true one before it.
+        origin = seen.position - rays * start.nan_to_num(posinf=0.0)[..., None]
+        solid, tile = _pairs_in_mirror(solids, eye, seen.position, rays, wanted)
+    distance, index = _nearest(solids, origin, rays, solid, tile, start)
+    hits = Hits(distance, index)
+    return hits, _surface(solids, origin, rays, hits, camera, ground)
 
 
 def shadowed(
@@ -170,7 +202,8 @@ def shadowed(
     first, last = corners.amin(1), corners.amax(1)
     # What misses the whole picture is left out before every tile is asked.
     near = ((first[:, :2] <= high[:, :2].amax(0)) & (last[:, :2] >= low[:, :2].amin(0))).all(1)
-    near = (near & (last[:, 2] >= low[:, 2].amin())).nonzero()[:, 0]
+    near &= (last[:, 2] >= low[:, 2].amin()) & (solids.shape != Shape.DRAPED)
+    near = near.nonzero()[:, 0]
     first, last = first[near], last[near]
     meets = (first[:, None, 0] <= high[None, :, 0]) & (last[:, None, 0] >= low[None, :, 0])
     meets &= (first[:, None, 1] <= high[None, :, 1]) & (last[:, None, 1] >= low[None, :, 1])
@@ -182,20 +215,30 @@ def shadowed(
     return dark & wanted
 
 
-def surface_at(solids: Primitives, camera: Camera, hits: Hits, *, mirror: bool = False) -> Surface:
+def surface_at(solids: Primitives, camera: Camera, hits: Hits, ground: Ground = LEVEL) -> Surface:
     """Gather the geometry of every hit.
 
     Args:
         solids: That the hits index.
         camera: That cast the rays.
         hits: What they met.
-        mirror: Whether the hits are those of `cast_mirrored`.
+        ground: Below the solids.
 
     Returns:
         Points, normals and the solids' own coordinates.
     """
-    source = mirrored(camera) if mirror else camera
-    origin, rays = camera_rays(source)
+    return _surface(solids, *camera_rays(camera), hits, camera, ground)
+
+
+def _surface(
+    solids: Primitives,
+    origin: torch.Tensor,
+    rays: torch.Tensor,
+    hits: Hits,
+    camera: Camera,
+    ground: Ground,
+) -> Surface:
+    """Gather the geometry of what rays (T, R, 3) met."""
     distance = hits.distance.clamp(max=2000.0)
     position = origin + rays * distance[..., None]
     on_solid = hits.index >= 0
@@ -210,12 +253,21 @@ def surface_at(solids: Primitives, camera: Camera, hits: Hits, *, mirror: bool =
     up = torch.zeros_like(normal)
     up[..., 2] = 1.0
     flat = torch.where((hits.index == SKY)[..., None], -direction, up)
+    normal = torch.where(on_solid[..., None], normal, flat)
+    local = torch.where(on_solid[..., None], local, position)
+    face = torch.where(on_solid[..., None], face, flat)
+    if not ground.terrain.flat:
+        paved = on_solid & (solids.shape[which] == Shape.DRAPED)
+        at = paved | (hits.index == GROUND)
+        street, normal[at], face[at] = ground.surface(position[at], paved[at])
+        local[at] = street - solids.center[which[at]] * paved[at][:, None]
     return Surface(
         index=hits.index,
         position=position,
-        normal=torch.where(on_solid[..., None], normal, flat),
-        local=torch.where(on_solid[..., None], local, position),
-        face=torch.where(on_solid[..., None], face, flat),
+        normal=normal,
+        above=ground.above(position),
+        local=local,
+        face=face,
         footprint=distance / camera.K[0, 0],
         direction=direction,
     )
@@ -231,7 +283,8 @@ def _pairs_in_view(solids: Primitives, camera: Camera) -> tuple[torch.Tensor, to
     """List the (solid, tile) pairs whose bounding boxes overlap in the picture, (P,) each."""
     R, origin = camera.T_world_camera[:3, :3], camera.T_world_camera[:3, 3]
     corners = (_world_corners(solids) - origin) @ R  # (N, 8, 3) in the camera
-    kept = (corners[..., 2].amax(1) > NEAR_M).nonzero()[:, 0]
+    kept = (corners[..., 2].amax(1) > NEAR_M) & (solids.shape != Shape.DRAPED)
+    kept = kept.nonzero()[:, 0]
     corners = corners[kept]
     a, b = corners[:, _EDGES[:, 0]], corners[:, _EDGES[:, 1]]  # (n, 12, 3)
     # An edge through the near plane is cut there, so that its image does not wrap around.
@@ -268,6 +321,42 @@ def _pairs_in_view(solids: Primitives, camera: Camera) -> tuple[torch.Tensor, to
     return kept[pair], tile
 
 
+def _pairs_in_mirror(
+    solids: Primitives,
+    eye: torch.Tensor,
+    position: torch.Tensor,
+    rays: torch.Tensor,
+    wanted: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """List the (solid, tile) pairs that may meet behind the ground, (P,) each.
+
+    The rays of a tile start at `position` and stay in a blunt cone; solids are taken as balls.
+    """
+    tiles = wanted.any(1).nonzero()[:, 0]
+    mask = wanted[tiles][..., None]
+    count = mask.sum(1)
+    start, unit = position[tiles] - eye, rays[tiles] / rays[tiles].norm(dim=-1, keepdim=True)
+    middle = (start * mask).sum(1) / count
+    axis = (unit * mask).sum(1)
+    axis = axis / axis.norm(dim=1, keepdim=True)
+    wide = ((start - middle[:, None]) * mask).norm(dim=-1).amax(1)  # (t,)
+    cosine = torch.where(mask, unit, axis[:, None])
+    cosine = (cosine * axis[:, None]).sum(-1).amin(1).clamp(min=0.1)
+    center, radius = solids.center - eye, solids.half_size.norm(dim=1)
+    # Reflected or not, a ray goes on in about the same direction over the ground.
+    ahead = (center @ rays.mean((0, 1)) > -radius) & (center.norm(dim=1) - radius < MIRROR_M)
+    near = (ahead & (solids.shape != Shape.DRAPED)).nonzero()[:, 0]
+    center, radius = center[near], radius[near]
+    along = center @ axis.T - (middle * axis).sum(1)  # (n, t)
+    square = (center * center).sum(1)[:, None] + (middle * middle).sum(1) - 2 * center @ middle.T
+    around = radius[:, None] + wide
+    aside = (square - along * along).clamp(min=0).sqrt()
+    tangent = (1 - cosine**2).sqrt() / cosine
+    meets = (along > -around) & (aside < along.clamp(min=0) * tangent + around / cosine)
+    solid, tile = meets.nonzero(as_tuple=True)
+    return near[solid], tiles[tile]
+
+
 def _nearest(
     solids: Primitives,
     origin: torch.Tensor,
@@ -292,7 +381,7 @@ def _nearest(
     distance = torch.full(rays.shape[:2], torch.inf, device=rays.device)
     index = torch.full(rays.shape[:2], SKY, device=rays.device, dtype=torch.int64)
     step = 1024  # pairs at once, so that a pass stays in the caches (1.4x over 8192)
-    for shape in Shape:
+    for shape in (Shape.BOX, Shape.CYLINDER, Shape.ELLIPSOID):
         of_shape = (solids.shape[solid] == shape).nonzero()[:, 0]
         for chunk in of_shape.split(step):
             s, t = solid[chunk], tile[chunk]

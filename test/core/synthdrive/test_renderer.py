@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 from ssd_depth_core.synthdrive.camera import camera_rays, tile, untile
+from ssd_depth_core.synthdrive.ground import GROUND
 from ssd_depth_core.synthdrive.intersection import enter_distance
 from ssd_depth_core.synthdrive.primitives import Builder, Primitives, Shape
 from ssd_depth_core.synthdrive.renderer import (
     cast,
     cast_bundles,
     cast_mirrored,
-    GROUND,
     shadowed,
     SKY,
     surface_at,
@@ -235,7 +235,8 @@ def test_mirror_shows_the_street_upside_down(camera_at):
     camera = camera_at(down=0.15)
     origin, rays = camera_rays(camera)
     wanted = rays[..., 2] < -1e-3  # every ray that could see the ground
-    mirror = cast_mirrored(solids, camera, wanted)
+    seen = surface_at(solids, camera, cast(solids, camera))
+    mirror, surface = cast_mirrored(solids, camera, seen, wanted)
     flip = torch.tensor([1.0, 1.0, -1.0])
     values = {name: getattr(solids, name) for name in Primitives.__slots__}
     below = Primitives(**(values | {'center': solids.center * flip}))
@@ -244,7 +245,6 @@ def test_mirror_shows_the_street_upside_down(camera_at):
     assert (mirror.index[wanted] == index[wanted]).float().mean() > 0.999
     assert (index[wanted] >= 0).float().mean() > 0.2
     # The points themselves stand upright in the world, above the ground.
-    surface = surface_at(solids, camera, mirror, mirror=True)
     met = wanted & (mirror.index >= 0)
     assert (surface.position[met][:, 2] > -1e-3).all()
 
