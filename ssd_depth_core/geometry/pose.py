@@ -47,7 +47,11 @@ def euler_of(T: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         x, y, z [m], roll, pitch, yaw [rad], pitch in [-pi/2, pi/2]; roll is 0 where pitch is a
         right angle, because only its sum with yaw is known there.
+
+    Raises:
+        ValueError: If the rotation part is not orthonormal with determinant 1.
     """
+    quaternion_of(T)  # checks the rotation
     R = np.asarray(T, np.float64)[:3, :3]
     cos_pitch = np.hypot(R[0, 0], R[1, 0])
     pitch = np.arctan2(-R[2, 0], cos_pitch)
@@ -106,7 +110,8 @@ def interpolate_poses(
     for k, (low, high) in enumerate(zip(lower, upper, strict=True)):
         fraction = (at[k] - stamps[low]) / max(stamps[high] - stamps[low], 1)
         t = (1 - fraction) * poses[low, :3, 3] + fraction * poses[high, :3, 3]
-        interpolated[k] = transform_from(t, _slerp(quaternions[low], quaternions[high], fraction))
+        q = _slerp(quaternions[low], quaternions[high], fraction)
+        interpolated[k] = transform_from(t.tolist(), q.tolist())
     return interpolated
 
 

@@ -49,6 +49,11 @@ def test_what_is_no_pose_is_refused(values):
         transform_from_euler(values)
 
 
+def test_a_mirror_has_no_euler_angles():
+    with pytest.raises(ValueError, match='must be orthonormal with determinant 1'):
+        euler_of(np.diag((1, 1, -1, 1)))
+
+
 def test_inverse_undoes_each_of_a_stack():
     stack = np.stack([turned(0.3, 2.0), transform_from_euler((1, 2, 3, 0.1, 0.2, 0.3))])
     np.testing.assert_allclose(invert(stack) @ stack, np.stack([np.eye(4)] * 2), atol=1e-12)
