@@ -1,14 +1,14 @@
 """Write drives as a nuScenes v1.0 data set, with exact depth beside the pictures.
 
-Pictures and sweeps are written as they come, so that a drive never has to fit in memory; the
-tables follow last and appear all at once: a data set that opens is complete.
+Pictures and sweeps are written as they come, so that a drive never has to fit in memory. A scene
+that is complete leaves its rows in `.scenes/<name>.json`; the tables are put together from these
+last and appear all at once: a data set that opens is complete, and one that was interrupted goes
+on after its last complete scene. Processes may write different scenes at the same time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-import hashlib
-import itertools
 import json
 from pathlib import Path
 import re
@@ -20,7 +20,10 @@ import numpy as np
 from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.geometry.quaternion import quaternion_of
-from ssd_depth_core.synthdrive.sensors import CameraFrame, LidarSweep
+from ssd_depth_core.synthdrive.annotations import Annotator
+from ssd_depth_core.synthdrive.can_bus import write_can_bus
+from ssd_depth_core.synthdrive.sensors import CameraFrame, EgoPose, LidarSweep
+from ssd_depth_core.synthdrive.tokens import link, token_of
 
 KEY_FRAME_PERIOD_US = 500_000
 """nuScenes' key frames come at 2 Hz; what lies between is a sweep."""
@@ -28,6 +31,8 @@ KEY_FRAME_TOLERANCE_US = 20_000
 """A record may come this early and still open a sample: stamps jitter. Less than half the period
 of a 20 Hz LiDAR, so that the record before never counts."""
 
+VERSION = 'v1.0-synth'
+"""Name of the tables' folder."""
 _TABLES = (
     'attribute',
     'calibrated_sensor',
@@ -57,48 +62,121 @@ class Scene:
     """In nuScenes' words: readers tell the condition by 'night' or 'rain' in it."""
     records: Iterable[CameraFrame | LidarSweep]
     """In time order; read once."""
+    motion: Sequence[EgoPose] = ()
+    """Where the car was, for `can_bus/`, at 50 Hz as in nuScenes; none: no such files."""
 
 
-def write_nuscenes(
-    root: Path, scenes: Iterable[Scene], *, version: str = 'v1.0-synth', jpeg_quality: int = 90
-) -> None:
+def write_nuscenes(root: Path, scenes: Iterable[Scene], *, jpeg_quality: int = 90) -> None:
     """Write a data set that nuScenes' readers open.
-
-    The first record of each channel in every half second becomes a key frame (`samples/`), the
-    others sweeps (`sweeps/`). Exact depth lies in `exact_depth/<channel>/<stem>.png`, coded as
-    `ssd_depth_core.exact_depth` says. Tokens follow from scene, channel and time alone.
 
     Args:
         root: The data set's folder; made where missing.
         scenes: At least one, each with at least one record.
-        version: Name of the folder of the tables.
         jpeg_quality: 1 to 100, as OpenCV counts.
 
     Raises:
-        FileExistsError: If the folder holds a data set of this version already.
-        ValueError: If there is no scene, a scene's name is used twice or is no file name, or its
-            records are empty, out of order, ill-formed, or lack a sensor in the midst of a drive.
+        FileExistsError: If the folder holds a rendered data set already.
+        ValueError: If there is no scene, a scene's name is used twice, or as `write_scene`.
     """
-    table_folder = root / version
-    if table_folder.exists():
-        raise FileExistsError(f'{table_folder} exists already; delete it or choose another --out')
-    tables: dict[str, list[_Row]] = {name: [] for name in _TABLES}
+    if is_complete(root):
+        raise FileExistsError(
+            f'{root / VERSION} exists already; delete it or choose another --out'
+        )
+    names: list[str] = []
     for scene in scenes:
-        if not re.fullmatch(r'[\w.+-]+', scene.name):
-            raise ValueError(f'scene name must be letters, digits and .+-_, got {scene.name!r}')
-        if scene.name in (row['name'] for row in tables['scene']):
+        if scene.name in names:
             raise ValueError(f'scene name {scene.name!r} is used twice; names must be unique')
-        _SceneWriter(root, scene, jpeg_quality).write(tables)
-    if not tables['scene']:
-        raise ValueError('there is no scene to write')
-    tables['map'].append(_write_map(root, tables['log']))
+        write_scene(root, scene, jpeg_quality=jpeg_quality)
+        names.append(scene.name)
+    write_tables(root, names)
 
-    partial = root / f'.{version}.partial'
+
+def write_scene(root: Path, scene: Scene, *, jpeg_quality: int = 90) -> None:
+    """Write one scene's files, and last, in one step, its rows.
+
+    The first record of each channel in every half second becomes a key frame (`samples/`), the
+    others sweeps (`sweeps/`). Exact depth lies in `exact_depth/<channel>/<stem>.png`, coded as
+    `ssd_depth_core.exact_depth` says. Tokens follow from scene, channel and time alone, so that
+    what a killed process left is overwritten by the same bytes.
+
+    Args:
+        root: The data set's folder; made where missing.
+        scene: What to write.
+        jpeg_quality: 1 to 100, as OpenCV counts.
+
+    Raises:
+        ValueError: If the name is no file name, or the records are empty, out of order,
+            ill-formed, or lack a sensor in the midst of a drive.
+    """
+    if not re.fullmatch(r'[\w.+-]+', scene.name):
+        raise ValueError(f'scene name must be letters, digits and .+-_, got {scene.name!r}')
+    rows = _SceneWriter(root, scene, jpeg_quality).write()
+    if scene.motion:
+        write_can_bus(root / 'can_bus', scene.name, scene.motion)
+    path = _rows_path(root, scene.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix('.partial')
+    partial.write_text(json.dumps(rows))
+    partial.rename(path)
+
+
+def is_written(root: Path, name: str) -> bool:
+    """Say whether `write_scene` has written a scene, or the whole data set is complete.
+
+    Args:
+        root: The data set's folder.
+        name: The scene's.
+
+    Returns:
+        Whether nothing is missing of it.
+    """
+    return is_complete(root) or _rows_path(root, name).is_file()
+
+
+def is_complete(root: Path) -> bool:
+    """Say whether a data set has its tables.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        Whether `write_tables` has come to its end.
+    """
+    return (root / VERSION).is_dir()
+
+
+def write_tables(root: Path, names: Sequence[str]) -> None:
+    """Put the tables together, all at once.
+
+    Args:
+        root: The data set's folder.
+        names: Of the scenes, all written, in the tables' order.
+
+    Raises:
+        ValueError: If there is no scene.
+    """
+    if not names:
+        raise ValueError('there is no scene to write')
+    # By token: what scenes share, e.g. sensors and categories, each of them brings along.
+    tables: dict[str, dict[str, _Row]] = {name: {} for name in _TABLES}
+    for name in names:
+        for table, rows in json.loads(_rows_path(root, name).read_text()).items():
+            tables[table].update((row['token'], row) for row in rows)
+    map_row = _write_map(root, list(tables['log']))
+    tables['map'][map_row['token']] = map_row
+
+    partial = root / f'.{VERSION}.partial'
     shutil.rmtree(partial, ignore_errors=True)  # of an earlier run that was interrupted
     partial.mkdir()
-    for name, rows in tables.items():
-        (partial / f'{name}.json').write_text(json.dumps(rows, indent=0) + '\n')
-    partial.rename(table_folder)
+    for table, by_token in tables.items():
+        text = json.dumps(list(by_token.values()), indent=0)
+        (partial / f'{table}.json').write_text(text + '\n')
+    partial.rename(root / VERSION)
+    shutil.rmtree(root / '.scenes')
+
+
+def _rows_path(root: Path, name: str) -> Path:
+    return root / '.scenes' / f'{name}.json'
 
 
 class _SceneWriter:
@@ -108,15 +186,16 @@ class _SceneWriter:
         self._root = root
         self._scene = scene
         self._jpeg_options = (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality)
-        self._log_token = _token('log', scene.name)
-        self._scene_token = _token('scene', scene.name)
+        self._scene_token = token_of('scene', scene.name)
         self._calibrations: dict[str, _Row] = {}
         self._ego_poses: list[_Row] = []
         self._chains: dict[str, list[_Row]] = {}  # sample_data by channel
         self._key_frames: list[dict[str, _Row]] = []  # by sample, then by channel
+        self._annotator = Annotator(scene.name)
+        self._open: list[CameraFrame | LidarSweep] = []  # key frames of the last sample
 
-    def write(self, tables: dict[str, list[_Row]]) -> None:
-        """Consume the records; add the scene's rows to the tables."""
+    def write(self) -> dict[str, list[_Row]]:
+        """Consume the records; give the scene's rows by table."""
         start_us: int | None = None
         last_us = 0
         for record in self._scene.records:
@@ -135,51 +214,51 @@ class _SceneWriter:
         if start_us is None:
             raise ValueError(f'{self._scene.name}: there is no record to write')
         samples = self._samples()
+        self._annotate(len(samples))
         for chain in (samples, *self._chains.values()):
-            _link(chain)
+            link(chain)
 
         date = datetime.fromtimestamp(start_us / 1e6, timezone.utc)
-        tables['log'].append(
+        log = {
+            'token': token_of('log', self._scene.name),
+            'logfile': self._scene.name,
+            'vehicle': 'synthdrive',
+            'date_captured': f'{date:%F}',
+            'location': 'synthdrive',
+        }
+        scene = {
+            'token': self._scene_token,
+            'log_token': log['token'],
+            'nbr_samples': len(samples),
+            'first_sample_token': samples[0]['token'],
+            'last_sample_token': samples[-1]['token'],
+            'name': self._scene.name,
+            'description': self._scene.description,
+        }
+        sensors = [
             {
-                'token': self._log_token,
-                'logfile': self._scene.name,
-                'vehicle': 'synthdrive',
-                'date_captured': f'{date:%F}',
-                'location': 'synthdrive',
-            }
-        )
-        tables['scene'].append(
-            {
-                'token': self._scene_token,
-                'log_token': self._log_token,
-                'nbr_samples': len(samples),
-                'first_sample_token': samples[0]['token'],
-                'last_sample_token': samples[-1]['token'],
-                'name': self._scene.name,
-                'description': self._scene.description,
-            }
-        )
-        tables['sample'] += samples
-        tables['sample_data'] += [row for chain in self._chains.values() for row in chain]
-        tables['ego_pose'] += self._ego_poses
-        tables['calibrated_sensor'] += self._calibrations.values()
-        known = {row['channel'] for row in tables['sensor']}
-        tables['sensor'] += [
-            {
-                'token': _token('sensor', channel),
+                'token': calibration['sensor_token'],
                 'channel': channel,
-                'modality': 'camera'
-                if self._calibrations[channel]['camera_intrinsic']
-                else 'lidar',
+                'modality': 'camera' if calibration['camera_intrinsic'] else 'lidar',
             }
-            for channel in self._chains
-            if channel not in known
+            for channel, calibration in self._calibrations.items()
         ]
+        return {
+            'log': [log],
+            'scene': [scene],
+            'sample': samples,
+            'sample_data': [row for chain in self._chains.values() for row in chain],
+            'ego_pose': self._ego_poses,
+            'calibrated_sensor': list(self._calibrations.values()),
+            'sensor': sensors,
+            **self._annotator.tables(),
+        }
 
     def _add(self, record: CameraFrame | LidarSweep, sample_index: int) -> None:
         """Write one record's files and add its rows."""
         channel, pose = record.channel, record.ego_pose
         if sample_index >= len(self._key_frames):
+            self._annotate(len(self._key_frames))
             self._key_frames += [{} for _ in range(sample_index + 1 - len(self._key_frames))]
         is_key_frame = channel not in self._key_frames[sample_index]
         stem = f'{self._scene.name}__{channel}__{pose.timestamp_us}'
@@ -197,7 +276,7 @@ class _SceneWriter:
             T_ego_sensor, intrinsic = record.T_ego_lidar, []
         self._check_calibration(channel, T_ego_sensor, intrinsic)
 
-        token = _token('sample_data', stem)
+        token = token_of('sample_data', stem)
         row = {
             'token': token,
             'sample_token': self._sample_token(sample_index),
@@ -215,9 +294,18 @@ class _SceneWriter:
         self._chains.setdefault(channel, []).append(row)
         if is_key_frame:
             self._key_frames[sample_index][channel] = row
+            self._open.append(record)
         self._ego_poses.append(
             {'token': token, 'timestamp': pose.timestamp_us, **_pose_columns(pose.T_world_ego)}
         )
+
+    def _annotate(self, num_samples: int) -> None:
+        """Annotate the last of some samples, of which no key frame will come any more."""
+        frames = [record for record in self._open if isinstance(record, CameraFrame)]
+        for record in self._open:
+            if isinstance(record, LidarSweep):
+                self._annotator.add(self._sample_token(num_samples - 1), record, frames)
+        self._open.clear()
 
     def _write_picture(self, frame: CameraFrame, path: Path) -> None:
         check_image(frame.image)
@@ -238,8 +326,8 @@ class _SceneWriter:
     ) -> None:
         """Take the first record's calibration; require it of the others."""
         calibration = {
-            'token': _token('calibrated_sensor', self._scene.name, channel),
-            'sensor_token': _token('sensor', channel),
+            'token': token_of('calibrated_sensor', self._scene.name, channel),
+            'sensor_token': token_of('sensor', channel),
             **_pose_columns(T_ego_sensor),
             'camera_intrinsic': intrinsic,
         }
@@ -255,6 +343,7 @@ class _SceneWriter:
             # The drive ends between two sensors' records: these key frames become sweeps.
             for row in self._key_frames.pop().values():
                 self._demote(row)
+            self._open.clear()
         samples = []
         for index, key_frames in enumerate(self._key_frames):
             missing = sorted(set(self._chains) - set(key_frames))
@@ -290,7 +379,7 @@ class _SceneWriter:
         source.rename(target)
 
     def _sample_token(self, index: int) -> str:
-        return _token('sample', self._scene.name, index)
+        return token_of('sample', self._scene.name, index)
 
 
 def _write_sweep(sweep: LidarSweep, path: Path) -> None:
@@ -299,15 +388,15 @@ def _write_sweep(sweep: LidarSweep, path: Path) -> None:
     path.write_bytes(sweep.points.astype('<f4').tobytes())
 
 
-def _write_map(root: Path, logs: list[_Row]) -> _Row:
+def _write_map(root: Path, log_tokens: list[str]) -> _Row:
     """Write the raster that the official reader insists on; nothing is drivable in it."""
-    token = _token('map', 'synthdrive')
+    token = token_of('map', 'synthdrive')
     path = root / 'maps' / f'{token}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode('.png', np.zeros((16, 16), np.uint8))[1].tobytes())
     return {
         'token': token,
-        'log_tokens': [row['token'] for row in logs],
+        'log_tokens': log_tokens,
         'category': 'semantic_prior',
         'filename': path.relative_to(root).as_posix(),
     }
@@ -315,13 +404,3 @@ def _write_map(root: Path, logs: list[_Row]) -> _Row:
 
 def _pose_columns(T: np.ndarray) -> _Row:
     return {'rotation': quaternion_of(T).tolist(), 'translation': T[:3, 3].tolist()}
-
-
-def _link(rows: list[_Row]) -> None:
-    for previous, row in itertools.pairwise(rows):
-        previous['next'], row['prev'] = row['token'], previous['token']
-
-
-def _token(*parts: object) -> str:
-    """Give the 32 hex digits that nuScenes' tokens have; the same parts give the same token."""
-    return hashlib.md5('/'.join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()

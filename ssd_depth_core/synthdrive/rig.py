@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.config import load_yaml
+from ssd_depth_core.geometry.pose import transform_from_euler
 
 RIG_FOLDER = Path(__file__).parents[2] / 'config/data/rigs'
 _OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # camera -> ego
@@ -36,14 +37,8 @@ class Mount:
     @property
     def T_ego_mount(self) -> Float:
         """Give the pose, (4, 4), of axes that lie like ego's where no angle turns them."""
-        a, b, c = np.deg2rad([self.yaw_deg, self.pitch_deg, self.roll_deg])
-        yaw = [[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]]
-        pitch = [[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]]
-        roll = [[1, 0, 0], [0, np.cos(c), -np.sin(c)], [0, np.sin(c), np.cos(c)]]
-        T = np.eye(4)
-        T[:3, :3] = np.array(yaw) @ np.array(pitch) @ np.array(roll)
-        T[:3, 3] = (self.x, self.y, self.z)
-        return T
+        angles = np.deg2rad([self.roll_deg, self.pitch_deg, self.yaw_deg])
+        return transform_from_euler((self.x, self.y, self.z, *angles))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

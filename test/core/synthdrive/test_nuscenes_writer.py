@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from ssd_depth_core.data.nuscenes import NuScenes, read_lidar
 from ssd_depth_core.exact_depth import decode_exact_depth
-from ssd_depth_core.synthdrive.nuscenes_writer import Scene, write_nuscenes
+from ssd_depth_core.synthdrive.nuscenes_writer import (
+    is_complete,
+    is_written,
+    Scene,
+    write_nuscenes,
+    write_scene,
+    write_tables,
+)
+from ssd_depth_core.synthdrive.sensors import ActorBox, LidarSweep
 
 # What the official reader loads, by its own list.
 OFFICIAL_TABLES = {
@@ -178,3 +186,67 @@ def test_nothing_to_write_is_an_error(tmp_path, num_scenes):
     empty = [Scene(name='a', description='x', records=[])] * num_scenes
     with pytest.raises(ValueError, match='there is no'):
         write_nuscenes(tmp_path, empty)
+
+
+def _files(root):
+    return {p.relative_to(root): p.read_bytes() for p in root.rglob('*') if p.is_file()}
+
+
+def test_scenes_may_be_written_one_by_one_in_any_order(tmp_path, drive):
+    def scene(name):
+        return Scene(name=name, description='x', records=drive(seconds=0.5))
+
+    write_nuscenes(tmp_path / 'a', [scene('one'), scene('two')])
+    root = tmp_path / 'b'
+    for name in ('two', 'one'):
+        assert not is_written(root, name)
+        write_scene(root, scene(name))
+        assert is_written(root, name)
+    assert not is_complete(root)
+    write_tables(root, ['one', 'two'])
+    assert is_complete(root)
+    assert _files(tmp_path / 'a') == _files(root)
+    assert not (root / '.scenes').exists()
+
+
+def test_interrupted_scene_is_written_again_to_the_same_bytes(tmp_path, drive):
+    def broken():
+        yield from drive(seconds=0.75)[:-3]
+        raise RuntimeError('killed')
+
+    with pytest.raises(RuntimeError, match='killed'):
+        write_scene(tmp_path / 'a', Scene(name='one', description='x', records=broken()))
+    assert not is_written(tmp_path / 'a', 'one')
+    torn = next((tmp_path / 'a').rglob('*.jpg'))
+    torn.write_bytes(b'half a picture')
+    for name in 'ab':
+        write_nuscenes(
+            tmp_path / name, [Scene(name='one', description='x', records=drive(seconds=0.75))]
+        )
+    assert _files(tmp_path / 'a') == _files(tmp_path / 'b')
+
+
+def test_key_frames_carry_the_annotations(tmp_path, drive):
+    box = ActorBox(
+        instance=1, category='vehicle.car', attribute='vehicle.moving', T_world_box=np.eye(4),
+        size=(100.0, 100.0, 100.0), velocity=(0.0, 0.0, 0.0),
+    )  # fmt: skip
+    records = [
+        dataclasses.replace(r, boxes=(box,)) if isinstance(r, LidarSweep) else r for r in drive()
+    ]
+    _write(tmp_path, records)
+    samples = [row['token'] for row in _table(tmp_path, 'sample')]
+    rows = _table(tmp_path, 'sample_annotation')
+    assert [row['sample_token'] for row in rows] == samples
+    assert [row['num_lidar_pts'] for row in rows] == [2, 2]  # both points of each sweep
+    assert rows[0]['next'] == rows[1]['token']
+    (instance,) = _table(tmp_path, 'instance')
+    assert instance['nbr_annotations'] == 2
+
+
+def test_motion_becomes_can_bus_messages(tmp_path, drive):
+    poses = [r.ego_pose for r in drive() if isinstance(r, LidarSweep)]
+    scene = Scene(name='scene-0001', description='x', records=drive(), motion=poses)
+    write_nuscenes(tmp_path, [scene])
+    messages = json.loads((tmp_path / 'can_bus' / 'scene-0001_vehicle_monitor.json').read_text())
+    assert [m['vehicle_speed'] for m in messages] == pytest.approx([36.0, 36.0])
