@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from ssd_depth_core.data.index import FrameSource, IndexLine, Neighbour
+from ssd_depth_core.data.pictures import Reduction
 from ssd_depth_core.exact_depth import decode_exact_depth
 from ssd_depth_core.preprocess import resize_image
 
@@ -23,8 +24,6 @@ Size = tuple[int, int]
 """(H, W), pixels."""
 Resize = Literal['area', 'lanczos']
 """`area`: as the robot does it. `lanczos`: Pillow's, as md4all; sharper, and 4 times as long."""
-Reduction = Literal[1, 2, 4, 8]
-"""The sides of a picture over those that are decoded of it."""
 
 
 @runtime_checkable

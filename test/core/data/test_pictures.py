@@ -43,3 +43,26 @@ def test_what_is_no_picture_is_named(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'<html>404</html>')
     with pytest.raises(ValueError, match='a.jpg is no picture or a damaged one'):
         read_picture(tmp_path / 'a.jpg')
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+@pytest.mark.parametrize('reduction', [2, 4, 8])
+def test_a_reduced_picture_is_an_average(tmp_path, suffix, reduction):
+    rng = np.random.default_rng(0)
+    coarse = cv2.resize(rng.integers(0, 255, (6, 10, 3), np.uint8), (160, 96))
+    path = write(
+        tmp_path / f'a{suffix}', cv2.add(coarse, rng.normal(0, 9, coarse.shape), dtype=cv2.CV_8U)
+    )
+    reduced = read_picture(path, reduction)
+    size = (160 // reduction, 96 // reduction)
+    average = cv2.resize(read_picture(path), size, interpolation=cv2.INTER_AREA)
+    assert reduced.shape == average.shape
+    assert np.abs(reduced - average.astype(float)).mean() < 2.5  # every second pixel: 5 and more
+
+
+def test_a_picture_cut_short_is_named_at_every_reduction(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    path = write(tmp_path / 'a.jpg', noise)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ValueError, match='a.jpg has no end'):
+        read_picture(path, 4)
