@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
 from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M, parking_inset
 
 STEP_M = 0.25
@@ -28,14 +29,14 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Hold a curve on the ground, sampled every `STEP_M`."""
+    """Hold a curve on the ground, sampled every `STEP_M` of the world."""
 
     xy: Float
-    """(N, 2) in the world [m]."""
+    """(N, 2) in street coordinates [m]."""
     yaw: Float
-    """(N,) heading, unwrapped [rad]."""
+    """(N,) heading there, unwrapped [rad]."""
     radius: Float
-    """(N,) of the curve [m]; inf where it is straight."""
+    """(N,) of the curve in the world [m]; inf where it is straight."""
     stop: NDArray[np.bool_]
     """(N,) whether the car stands here for a while."""
 
@@ -51,7 +52,7 @@ class Path:
             s: Metres from the start, any shape; clamped to the curve.
 
         Returns:
-            x and y stacked, (..., 2) [m], and heading (...) [rad].
+            Street coordinates stacked, (..., 2) [m], and heading there (...) [rad].
         """
         grid = np.arange(len(self.xy)) * STEP_M
         x, y = (np.interp(s, grid, self.xy[:, axis]) for axis in (0, 1))
@@ -101,7 +102,9 @@ def lane_offset(style: CityStyle, axis: int) -> float:
     return min(LANE_WIDTH_M / 2, parked - HALF_CAR_M)
 
 
-def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) -> Path:
+def draw_path(
+    style: CityStyle, seed: int, length_m: float, lane_sign: int = 1, terrain: Terrain = FLAT
+) -> Path:
     """Drive through the city, never turning back towards -x, so that the way does not meet itself.
 
     Args:
@@ -109,9 +112,10 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
         seed: Of the turns and stops.
         length_m: At least this long.
         lane_sign: 1 for the own lane, -1 for the lane of the traffic that comes towards it.
+        terrain: That the city stands on.
 
     Returns:
-        The curve, starting on the road along +x through the world's origin.
+        The curve, starting on the road along +x through the origin of the street coordinates.
     """
     rng = np.random.default_rng([style.seed, 5, seed])
     # To the left of the road's middle, by the axis of the road.
@@ -153,7 +157,7 @@ def draw_path(style: CityStyle, seed: int, length_m: float, lane_sign: int = 1) 
             heading = onward
         else:
             go((node * pitch + offset[axis] * left)[None], np.inf)
-    return resampled(np.array(corners), np.array(radii), np.array(stops))
+    return resampled(np.array(corners), np.array(radii), np.array(stops), terrain)
 
 
 def turn_radius(kerbs: list[float]) -> float:
@@ -173,26 +177,40 @@ def turn_radius(kerbs: list[float]) -> float:
     return TIGHTEST_TURN_M
 
 
-def resampled(points: Float, radii: Float, stops: NDArray[np.bool_]) -> Path:
-    """Sample a polyline every `STEP_M`.
+def resampled(
+    points: Float, radii: Float, stops: NDArray[np.bool_], terrain: Terrain = FLAT
+) -> Path:
+    """Sample a polyline every `STEP_M` of the world.
 
     Args:
-        points: (n, 2) corners [m].
+        points: (n, 2) corners in street coordinates [m].
         radii: (n,) of the curve from the corner before to this one [m]; inf where it is straight.
         stops: (n,) whether the car stands at this corner.
+        terrain: That the street coordinates belong to.
 
     Returns:
         The curve.
     """
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    grid = np.arange(0.0, length[-1], STEP_M)
+    grid, at_stops = np.arange(0.0, length[-1], STEP_M), length[stops]
+    if not terrain.flat:
+        fine = np.stack([np.interp(grid, length, points[:, axis]) for axis in (0, 1)], -1)
+        places, _ = terrain.frames(fine, np.zeros(len(fine)))
+        steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+        travelled = np.concatenate([[0.0], np.cumsum(steps)])
+        at_stops = np.interp(at_stops, grid, travelled)
+        grid = np.interp(np.arange(0.0, travelled[-1], STEP_M), travelled, grid)
     xy = np.stack([np.interp(grid, length, points[:, axis]) for axis in (0, 1)], -1)
     tangent = np.gradient(xy, axis=0)
     yaw = np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0]))
     radius = radii[np.searchsorted(length, grid)]
     stop = np.zeros(len(grid), bool)
-    places = np.rint(length[stops] / STEP_M).astype(int)
-    stop[places[places < len(grid)]] = True
+    samples = np.rint(at_stops / STEP_M).astype(int)
+    stop[samples[samples < len(grid)]] = True
+    if not terrain.flat:
+        heading = terrain.tangent(*terrain.to_world(*xy.T), yaw)
+        swing = np.unwrap(np.arctan2(heading[:, 1], heading[:, 0])) - yaw
+        radius = 1.0 / (1.0 / radius + np.abs(np.gradient(swing, STEP_M)))
     return Path(xy, yaw, radius, stop)
 
 

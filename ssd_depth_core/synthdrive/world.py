@@ -1,10 +1,11 @@
 """What stands in the street: an endless grid of roads with blocks of buildings between them.
 
-Roads run along x at y = j * pitch_y and along y at x = i * pitch_x. Every block is drawn from its
-own seed, so the same city grows wherever the car drives, and a block costs only when it is near.
+In street coordinates (u, v), roads run along u at v = j * pitch_v and along v at u = i * pitch_u;
+a terrain bends them and lays them over hills. Every block is drawn from its own seed, so the same
+city grows wherever the car drives, and a block costs only when it is near.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -19,11 +20,22 @@ from ssd_depth_core.synthdrive.primitives import (
     Shape,
     Vector,
 )
+from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
 import torch
 
 Rng = np.random.Generator
 LANE_WIDTH_M = 3.1
 PAVEMENT_HEIGHT_M = 0.13
+PIECE_M = 6.0
+"""Of a wall or hedge that follows a bend of 60 m radius to 8 cm."""
+WIDEST_M = 16.0
+"""Of a house on such a bend: its front leaves the line by half a metre."""
+CORNER_M = 5.0
+"""Houses keep this from the corner of a block on hills."""
+FOUNDATION_M = 2.0
+"""Houses on hills reach this deep."""
+FOUNDATION: Vector = (0.22, 0.2, 0.18)
+"""Linear RGB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +113,17 @@ class Lamps:
     """(L, 3) linear RGB [radiance * m^2]."""
 
 
-@dataclass
-class _Block:
-    """Collect one block: its solids and its lamps."""
-
-    builder: Builder
-    lamps: list[tuple[float, float, float]] = field(default_factory=list)
-
-
 class City:
     """Give the solids and lamps near a place."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, terrain: Terrain = FLAT) -> None:
         """Draw the style; blocks follow when asked for.
 
         Args:
             seed: Of everything in the city.
+            terrain: That it stands on.
         """
-        self.style = city_style(seed)
+        self.style, self.terrain = city_style(seed), terrain
         self._block = lru_cache(maxsize=256)(self._make_block)
 
     def near(self, x: float, y: float, radius_m: float = 170.0) -> tuple[Primitives, Lamps]:
@@ -133,83 +138,87 @@ class City:
             Solids, float32 on the CPU, and lamps.
         """
         px, py = self.style.pitch
+        u, v = (float(a) for a in self.terrain.to_street(np.array(x), np.array(y)))
         reach = radius_m + max(px, py) * 0.5
         parts, lamps = [], []
-        for i in range(int((x - reach) // px), int((x + reach) // px) + 1):
-            for j in range(int((y - reach) // py), int((y + reach) // py) + 1):
-                if np.hypot((i + 0.5) * px - x, (j + 0.5) * py - y) < reach:
+        for i in range(int((u - reach) // px), int((u + reach) // px) + 1):
+            for j in range(int((v - reach) // py), int((v + reach) // py) + 1):
+                if np.hypot((i + 0.5) * px - u, (j + 0.5) * py - v) < reach:
                     solids, block_lamps = self._block(i, j)
                     parts.append(solids)
-                    lamps.extend(block_lamps)
-        position = np.array(lamps, np.float64).reshape(-1, 3)
+                    lamps.append(block_lamps)
+        position = np.concatenate(lamps)
         glow = np.tile(np.array(self.style.lamp_glow) * 5.0, (len(position), 1))
         return concatenate(parts), Lamps(position, glow)
 
-    def _make_block(self, i: int, j: int) -> tuple[Primitives, list[tuple[float, float, float]]]:
-        style = self.style
+    def _make_block(self, i: int, j: int) -> tuple[Primitives, NDArray[np.float64]]:
+        style, hilly = self.style, not self.terrain.flat
         # Seeds must not be negative, block numbers may be.
         rng = np.random.default_rng([style.seed, 2, i + 2**20, j + 2**20])
-        block = _Block(Builder(rng))
+        builder = Builder(rng)
         (px, py), (hx, hy) = style.pitch, style.half_road
         x0, x1 = i * px + hy, (i + 1) * px - hy
         y0, y1 = j * py + hx, (j + 1) * py - hx
         district = str(rng.choice(DISTRICTS, p=style.district_odds))
         middle, half = ((x0 + x1) / 2, (y0 + y1) / 2), ((x1 - x0) / 2, (y1 - y0) / 2)
-        block.builder.place(*middle, 0.0)
+        builder.place(*middle, 0.0)
+        shape = Shape.DRAPED if hilly else Shape.BOX
         slab = (half[0], half[1], PAVEMENT_HEIGHT_M)
-        block.builder.add(Shape.BOX, (0, 0, 0), slab, style.pavement, material=Material.PAVEMENT)
+        builder.add(shape, (0, 0, 0), slab, style.pavement, material=Material.PAVEMENT)
         walk = rng.uniform(1.6, 4.5)
         if district in ('park', 'houses'):
             green = (rng.uniform(0.04, 0.1), rng.uniform(0.09, 0.18), rng.uniform(0.02, 0.05))
             lawn = (half[0] - walk, half[1] - walk, PAVEMENT_HEIGHT_M + 0.04)
-            block.builder.add(Shape.BOX, (0, 0, 0), lawn, green, material=Material.GRASS)
+            builder.add(shape, (0, 0, 0), lawn, green, material=Material.GRASS)
         # Each side: where its frame stands (x along the kerb, y into the block), and its length.
         sides = [
             (x0, y0, 0.0, x1 - x0), (x1, y0, np.pi / 2, y1 - y0),
             (x1, y1, np.pi, x1 - x0), (x0, y1, -np.pi / 2, y1 - y0),
         ]  # fmt: skip
         for number, (x, y, yaw, length) in enumerate(sides):
-            _frontage(block, style, rng, (x, y, yaw), length, walk, district)
+            _frontage(builder, rng, (x, y, yaw), length, walk, district, hilly=hilly)
             half_road = style.half_road[number % 2]
-            _kerbside(block, style, rng, (x, y, yaw), length, walk, half_road)
+            _kerbside(builder, style, rng, (x, y, yaw), length, walk, half_road)
         if district == 'park':
             for _ in range(int(half[0] * half[1] / 60)):
                 u, v = rng.uniform(-1, 1, 2) * (np.array(half) - walk - 2.0)
-                block.builder.place(middle[0] + u, middle[1] + v, rng.uniform(0, 6.3))
-                props.tree(block.builder, rng, rng.uniform(4.0, 14.0))
-        return block.builder.build(), block.lamps
+                builder.place(middle[0] + u, middle[1] + v, rng.uniform(0, 6.3))
+                props.tree(builder, rng, rng.uniform(4.0, 14.0))
+        return builder.build(self.terrain), builder.marks(self.terrain)
 
 
 def _at(frame: tuple[float, float, float], along: float, inset: float) -> tuple[float, float]:
-    """Give the world's x, y of a place on a block's side; inset < 0 lies on the road."""
+    """Give the street coordinates of a place on a block's side; inset < 0 lies on the road."""
     x, y, yaw = frame
     c, s = np.cos(yaw), np.sin(yaw)
     return x + c * along - s * inset, y + s * along + c * inset
 
 
 def _frontage(
-    block: _Block,
-    style: CityStyle,
+    builder: Builder,
     rng: Rng,
     frame: tuple[float, float, float],
     length: float,
     walk: float,
     district: str,
+    *,
+    hilly: bool,
 ) -> None:
     """Line one side of a block with buildings, walls and hedges."""
-    builder, yaw = block.builder, frame[2]
     if district == 'park' or rng.random() < 0.08:
-        _border(builder, rng, frame, walk, length)
+        _border(builder, rng, frame, walk, length, hilly=hilly)
         return
-    along = walk + rng.uniform(0.0, 2.0)
-    while along < length - walk - 6.0:
+    # Where streets cross aslant, a house at the corner would stand in the other street.
+    corner = walk + (CORNER_M if hilly else 0.0)
+    along = corner + rng.uniform(0.0, 2.0)
+    while along < length - corner - 6.0:
         width = {
             'terrace': rng.uniform(5.0, 16.0),
             'houses': rng.uniform(7.0, 13.0),
             'industrial': rng.uniform(14.0, 40.0),
             'towers': rng.uniform(12.0, 30.0),
         }[district]
-        width = min(width, length - walk - along)
+        width = min(width, length - corner - along, WIDEST_M if hilly else np.inf)
         depth = rng.uniform(7.0, 14.0)
         setback = (
             walk
@@ -227,10 +236,13 @@ def _frontage(
             'towers': rng.uniform(18.0, 60.0),
         }[district]
         at = _at(frame, along + width / 2, setback + depth / 2)
-        builder.place(*at, yaw)
+        builder.place(*at, frame[2], stretched=True)
+        if hilly:
+            foot = (width / 2, depth / 2, FOUNDATION_M / 2)
+            builder.add(Shape.BOX, (0, 0, -FOUNDATION_M / 2), foot, FOUNDATION)
         building(builder, rng, width, depth, height, gabled=district == 'houses')
         if setback > walk + 1.5 and rng.random() < 0.5:
-            _border(builder, rng, frame, walk, width * 0.9, along)
+            _border(builder, rng, frame, walk, width * 0.9, along, hilly=hilly)
         if setback > walk + 2.5 and rng.random() < 0.5:
             builder.place(*_at(frame, along + rng.uniform(0, width), walk + 1.5), 0.0)
             props.tree(builder, rng, rng.uniform(2.5, 8.0))
@@ -245,28 +257,38 @@ def _border(
     walk: float,
     length: float,
     along: float = 0.0,
+    *,
+    hilly: bool,
 ) -> None:
     """Put a hedge, wall or fence behind the pavement."""
-    builder.place(*_at(frame, along + length / 2, walk + 0.4), frame[2])
     kind, height = int(rng.integers(3)), rng.uniform(0.6, 2.4)
+    material, thick = Material.PAINT, 0.03
     if kind == 0:
-        green = (rng.uniform(0.02, 0.07), rng.uniform(0.05, 0.13), 0.03)
-        half = (length / 2, rng.uniform(0.25, 0.6), height / 2)
-        builder.add(Shape.BOX, (0, 0, height / 2), half, green, material=Material.FOLIAGE)
+        tint: Vector = (rng.uniform(0.02, 0.07), rng.uniform(0.05, 0.13), 0.03)
+        material, thick = Material.FOLIAGE, rng.uniform(0.25, 0.6)
     elif kind == 1:
-        half = (length / 2, 0.15, height / 2)
-        stone = props.colour(rng, 0.1, 0.6, 0.25)
-        builder.add(Shape.BOX, (0, 0, height / 2), half, stone, material=Material.BRICK)
+        material, thick = Material.BRICK, 0.15
+        tint = props.colour(rng, 0.1, 0.6, 0.25)
     else:
-        steel = props.colour(rng, 0.03, 0.5, 0.3)
+        tint = props.colour(rng, 0.03, 0.5, 0.3)
+    # On hills in pieces, each along the street where it stands.
+    pieces = int(np.ceil(length / PIECE_M)) if hilly else 1
+    long = length / pieces
+    for piece in range(pieces):
+        place = _at(frame, along + (piece + 0.5) * long, walk + 0.4)
+        builder.place(*place, frame[2], tilted=True, stretched=True)
+        if kind < 2:
+            half = (long / 2, thick, height / 2)
+            builder.add(Shape.BOX, (0, 0, height / 2), half, tint, material=material)
+            continue
         for z in (0.3, height * 0.55, height):
-            builder.add(Shape.BOX, (0, 0, z), (length / 2, 0.03, 0.04), steel)
-        for x in np.arange(-length / 2, length / 2, 2.4):
-            builder.add(Shape.BOX, (float(x), 0, height / 2), (0.04, 0.04, height / 2), steel)
+            builder.add(Shape.BOX, (0, 0, z), (long / 2, thick, 0.04), tint)
+        for x in np.arange(-long / 2, long / 2, 2.4):
+            builder.add(Shape.BOX, (float(x), 0, height / 2), (0.04, 0.04, height / 2), tint)
 
 
 def _kerbside(
-    block: _Block,
+    builder: Builder,
     style: CityStyle,
     rng: Rng,
     frame: tuple[float, float, float],
@@ -275,13 +297,13 @@ def _kerbside(
     half_road: float,
 ) -> None:
     """Put lamps, trees, signs, furniture, people and parked cars along one side of a block."""
-    builder, yaw = block.builder, frame[2]
+    yaw = frame[2]
     towards_road = yaw - np.pi / 2
     for along in np.arange(rng.uniform(3.0, 12.0), length - 2.0, style.lamp_spacing_m):
         x, y = _at(frame, along, 0.5)
         builder.place(x, y, towards_road)
         reach, _, z = props.street_lamp(builder, rng, style.lamp_glow)
-        block.lamps.append((*_at(frame, along, 0.5 - reach), z))
+        builder.mark((*_at(frame, along, 0.5 - reach), z))
     for along in np.arange(rng.uniform(2.0, 9.0), length - 2.0, style.tree_spacing_m):
         if rng.random() < 0.8:
             builder.place(*_at(frame, along, rng.uniform(0.7, 1.3)), rng.uniform(0, 6.3))
@@ -303,7 +325,8 @@ def _kerbside(
     for along in np.arange(10.0, length - 10.0, 6.4):
         if rng.random() < style.parking_odds:
             heading = yaw if style.drive_side < 0 else yaw + np.pi
-            builder.place(*_at(frame, along, inset), heading + rng.normal(0.0, 0.02))
+            heading += rng.normal(0.0, 0.02)
+            builder.place(*_at(frame, along, inset), heading, tilted=True)
             props.car(builder, rng, lights_on=False)
 
 

@@ -3,9 +3,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from ssd_depth_core.synthdrive.ground import GROUND
 from ssd_depth_core.synthdrive.materials import appearance, NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Shape
-from ssd_depth_core.synthdrive.ground import GROUND
 from ssd_depth_core.synthdrive.renderer import cast, surface_at
 from ssd_depth_core.synthdrive.world import city_style
 import torch
