@@ -7,8 +7,8 @@ Everything after the index (translation, training, evaluation) reads these files
 `FrameSource` that knows the data set's own picture and LiDAR formats.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 import json
 from pathlib import Path
 import re
@@ -22,6 +22,8 @@ from ssd_depth_core.config import from_dict, to_dict
 
 Split = Literal['train', 'validation', 'test']
 SPLITS: tuple[Split, ...] = get_args(Split)
+
+SourceFormat = Literal['nuscenes', 'robotcar']
 
 Matrix = tuple[tuple[float, ...], ...]
 """As JSON holds it, row by row."""
@@ -108,7 +110,7 @@ class IndexHeader:
 
     schema_version: Literal[1] = 1
     """Of this file's form."""
-    format: Literal['nuscenes', 'robotcar']
+    format: SourceFormat
     """Which `FrameSource` reads the data set."""
     root: str
     """The data set's folder; absolute, or relative to the index."""
@@ -133,7 +135,7 @@ class FrameSource(Protocol):
 
 
 def write_index(
-    folder: Path, header: IndexHeader, lines: dict[Split, Iterable[IndexLine]]
+    folder: Path, header: IndexHeader, lines: Mapping[Split, Iterable[IndexLine]]
 ) -> None:
     """Write an index; the header comes last, so that an index that opens is complete.
 
@@ -167,7 +169,7 @@ def read_header(folder: Path) -> IndexHeader:
         folder: The index.
 
     Returns:
-        The header.
+        The header, its root no longer relative to the index.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -179,7 +181,8 @@ def read_header(folder: Path) -> IndexHeader:
         values = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is no JSON ({error}); {REMEDY}') from None
-    return from_dict(IndexHeader, values, str(path))
+    header = from_dict(IndexHeader, values, str(path))
+    return replace(header, root=str(folder / header.root))
 
 
 def read_lines(folder: Path, split: Split) -> list[IndexLine]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.data.index import IndexLine, Neighbour
 from ssd_depth_core.data.nuscenes import read_lidar
-from ssd_depth_core.data.pictures import read_picture
+from ssd_depth_core.data.pictures import read_picture, Reduction
 
 MIN_DEPTH_M = 1.0
 """As the official devkit: what is nearer is the camera's casing or the car's own body."""
@@ -53,6 +53,24 @@ class NuScenesSource:
             )
         return image
 
+    def read_reduced(
+        self, frame: IndexLine | Neighbour, reduction: Reduction
+    ) -> NDArray[np.uint8]:
+        """Read a picture at a fraction of its size, which takes a fraction of the time.
+
+        Args:
+            frame: Which.
+            reduction: How much smaller both sides shall be; they should be multiples of it.
+
+        Returns:
+            (H / reduction, W / reduction, 3) RGB.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged.
+        """
+        return read_picture(self.root / frame.image, reduction)
+
     def read_depth(self, line: IndexLine) -> NDArray[np.float32]:
         """Project the frame's LiDAR sweep into its picture.
 
@@ -95,6 +113,8 @@ def project_sweep(
         (H, W) [m] along the optical axis; NaN where there is no point.
 
     Reference: `map_pointcloud_to_image` of nuscenes-devkit 1.2.0, and md4all's data set.
+    Differs: in float64. The devkit's float32 goes through world coordinates, which puts 2 to 5 of
+        1,000 points into the pixel beside; depths agree to 0.1 mm.
     """
     points = points @ T_camera_lidar[:3, :3].T + T_camera_lidar[:3, 3]
     points = points[points[:, 2] > MIN_DEPTH_M]

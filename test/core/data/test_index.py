@@ -55,6 +55,11 @@ def test_index_survives_the_round_trip(folder):
     assert read_lines(folder, 'validation') == []
 
 
+def test_a_relative_root_goes_by_the_index(tmp_path):
+    write_index(tmp_path / 'index', replace(HEADER, root='../set'), {})
+    assert read_header(tmp_path / 'index').root == str(tmp_path / 'index' / '../set')
+
+
 def test_the_header_of_an_older_index_goes_first(folder):
     def broken():
         yield LINE

@@ -121,8 +121,8 @@ def real_lines():
 
 def test_real_sample_gives_the_devkits_depth(real_lines):
     source = NuScenesSource(REAL)
-    # nuscenes-devkit's map_pointcloud_to_image keeps as many points; two pairs of CAM_FRONT and
-    # one more of its points share a pixel.
+    # As many pixels as nuscenes-devkit 1.2.0 and md4all's rule give; CAM_FRONT has 3 points more,
+    # which share a pixel with another.
     assert {
         channel: int(np.isfinite(source.read_depth(line)).sum())
         for channel, line in real_lines.items()
