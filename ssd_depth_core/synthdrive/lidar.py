@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.synthdrive.camera import TILE
+from ssd_depth_core.synthdrive.ground import GROUND
 from ssd_depth_core.synthdrive.lighting import Scene, Sky
-from ssd_depth_core.synthdrive.renderer import cast_bundles, GROUND
+from ssd_depth_core.synthdrive.renderer import cast_bundles
 from ssd_depth_core.synthdrive.rig import LidarMount
 import torch
 
@@ -131,7 +132,7 @@ def _echoes(
     order, back = _bundles(*shape)
     directions = torch.as_tensor(rays.reshape(-1, 3)[order], dtype=torch.float32, device=device)
     directions = directions @ T[:3, :3].T
-    hits = cast_bundles(scene.solids, T[:3, 3], directions, mount.range_m)
+    hits = cast_bundles(scene.solids, T[:3, 3], directions, mount.range_m, scene.ground())
     distance = hits.distance.cpu().numpy().ravel()[back].reshape(shape).astype(np.float64)
     index = hits.index.cpu().numpy().ravel()[back].reshape(shape)
     brightness = scene.solids.albedo.mean(1).cpu().numpy().astype(np.float64)

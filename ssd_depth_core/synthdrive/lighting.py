@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.synthdrive.camera import Camera, tile, untile
-from ssd_depth_core.synthdrive.ground import GROUND, ground_of, LEVEL
+from ssd_depth_core.synthdrive.ground import GROUND, Ground, ground_of, LEVEL
 from ssd_depth_core.synthdrive.materials import Appearance, appearance, NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
 from ssd_depth_core.synthdrive.renderer import (
@@ -112,6 +112,16 @@ class Scene:
     terrain: Terrain = FLAT
     """That all of it stands on."""
 
+    def ground(self) -> Ground:
+        """Give what rays meet below the solids.
+
+        Returns:
+            The ground, on the solids' device.
+        """
+        if self.terrain.flat:
+            return LEVEL
+        return ground_of(self.solids, self.terrain, self.style)
+
 
 class Geometry:
     """Hold what a camera sees of a scene, shared by all conditions of a twin rendering."""
@@ -125,8 +135,7 @@ class Geometry:
             noise: Texture source, on the same device.
         """
         self.scene, self.camera, self.noise = scene, camera, noise
-        level = scene.terrain.flat
-        self.ground = LEVEL if level else ground_of(scene.solids, scene.terrain, scene.style)
+        self.ground = scene.ground()
         self.hits = cast(scene.solids, camera, self.ground)
         self.surface = surface_at(scene.solids, camera, self.hits, self.ground)
         self.look = appearance(self.surface, scene.solids, scene.style, noise)
