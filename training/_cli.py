@@ -13,7 +13,12 @@ T = TypeVar('T')
 
 
 def stage_parser(
-    description: str, example: str, *, with_device: bool = True
+    description: str,
+    example: str,
+    *,
+    with_device: bool = True,
+    default_config: Path | None = None,
+    presets: Path | None = None,
 ) -> argparse.ArgumentParser:
     """Make a parser with the shared options; a stage adds its own paths to it.
 
@@ -21,14 +26,39 @@ def stage_parser(
         description: What the stage does, one sentence.
         example: One real command, shown under the options.
         with_device: Whether the stage can compute elsewhere than on the CPU.
+        default_config: What `--config` is where it is left out; None: it must be given.
+        presets: Folder of configs that `--preset NAME` may name instead of `--config`; None
+            where there are none.
 
     Returns:
-        A parser with `--config`, `--set`, `--out`, `--seed` and, where asked for, `--device`.
+        A parser with `--config`, `--set`, `--out`, `--seed` and, where asked for, `--device` and
+        `--preset`.
     """
     parser = argparse.ArgumentParser(description=description, epilog=f'example: {example}')
-    parser.add_argument(
-        '--config', type=Path, required=True, metavar='YAML', help='what to do; see config/'
+    source = parser.add_mutually_exclusive_group(required=default_config is None)
+    source.add_argument(
+        '--config',
+        type=Path,
+        default=default_config,
+        metavar='YAML',
+        help='what to do; see config/'
+        + ('' if default_config is None else f' (default: {default_config.name})'),
     )
+    if presets is not None:
+        known = {path.stem: path for path in sorted(presets.glob('*.yaml'))}
+
+        def preset(name: str) -> Path:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f'must be one of {", ".join(known)}, got {name}')
+            return known[name]
+
+        source.add_argument(
+            '--preset',
+            dest='config',
+            type=preset,
+            metavar='NAME',
+            help='instead: ' + ', '.join(known),
+        )
     parser.add_argument(
         '--set',
         action='append',

@@ -125,6 +125,20 @@ def count_records(config: DriveConfig) -> int:
     return len(_ticks(config))
 
 
+def drive_motion(config: DriveConfig, hz: float = 50.0) -> list[EgoPose]:
+    """Say how the car moves on a drive, the same in every condition.
+
+    Args:
+        config: Where and how long.
+        hz: Poses a second.
+
+    Returns:
+        Its poses, from the beginning to the end of the recording.
+    """
+    stage = Stage(config, 'day-clear', torch.device('cpu'))
+    return [stage.ego(i / hz) for i in range(round(config.duration_s * hz) + 1)]
+
+
 def _ticks(config: DriveConfig) -> list[tuple[float, CameraMount | LidarMount]]:
     """List when which sensor records, by time and then by channel."""
     rig = config.mounts()

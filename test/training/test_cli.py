@@ -105,3 +105,17 @@ def test_a_users_mistake_ends_a_stage_in_one_line():
     with pytest.raises(SystemExit) as ended:
         run(lambda: 0)
     assert ended.value.code == 0
+
+
+def test_preset_is_a_config_of_its_folder(config_path, tmp_path, capsys):
+    parser = stage_parser('Do something.', 'python -m training.x', presets=config_path.parent)
+    args = parser.parse_args(['--preset', 'stage', '--out', str(tmp_path)])
+    assert config_of(_Config, args) == _Config(seed=5, rate_hz=2.0)
+    for words, message in (
+        (('--preset', 'other'), 'must be one of stage, got other'),
+        (('--preset', 'stage', '--config', 'x.yaml'), 'not allowed with'),
+        ((), 'one of the arguments --config --preset is required'),
+    ):
+        with pytest.raises(SystemExit):
+            parser.parse_args([*words, '--out', str(tmp_path)])
+        assert message in capsys.readouterr().err
