@@ -53,6 +53,39 @@ def depth_metrics(
     Raises:
         ValueError: If the shapes differ, or the median to scale by is not positive.
     """
+    pairs = scored_pairs(
+        depth,
+        truth,
+        min_depth_m=min_depth_m,
+        max_depth_m=max_depth_m,
+        median_scaled=median_scaled,
+    )
+    return None if pairs is None else errors_of(*pairs)
+
+
+def scored_pairs(
+    depth: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    *,
+    min_depth_m: float = 0.1,
+    max_depth_m: float = 80.0,
+    median_scaled: bool = False,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Bring depth and truth to the values that are compared; see `depth_metrics`.
+
+    Args:
+        depth: Predicted, any shape [m].
+        truth: True, same shape [m]; NaN or a value outside the range where unknown.
+        min_depth_m: Truth at or below is not scored.
+        max_depth_m: Truth at or above is not scored.
+        median_scaled: Whether to multiply the prediction by median(truth) / median(depth).
+
+    Returns:
+        Depth, scaled and clamped, and truth, (N,) each [m]; None where no pixel is valid.
+
+    Raises:
+        ValueError: If the shapes differ, or the median to scale by is not positive.
+    """
     if depth.shape != truth.shape:
         raise ValueError(f'depth and truth must have one shape, got {depth.shape}, {truth.shape}')
     with np.errstate(invalid='ignore'):
@@ -69,7 +102,19 @@ def depth_metrics(
             raise ValueError(f'depth must have a median > 0 m to be scaled by, got {median:g}')
         d *= np.median(t) / median
         d[beyond] = max_depth_m
-    d = np.clip(d, min_depth_m, max_depth_m)
+    return np.clip(d, min_depth_m, max_depth_m), t
+
+
+def errors_of(d: NDArray[np.float64], t: NDArray[np.float64]) -> DepthMetrics:
+    """Measure depths that were brought to values to compare.
+
+    Args:
+        d: Predicted, (N,), at least one, positive [m].
+        t: True, same shape, positive [m].
+
+    Returns:
+        The metrics over these values.
+    """
     ratio = np.maximum(d / t, t / d)
     return DepthMetrics(
         abs_rel=float(np.mean(np.abs(d - t) / t)),
