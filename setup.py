@@ -28,6 +28,8 @@ EXTRAS = {
         # Checkpoints without pickles.
         'safetensors',
         'tqdm',
+        # Plots of an evaluation's page.
+        'matplotlib',
         OPENCV,
     ],
     # onnxscript is what torch's exporter is built on; onnxruntime measures parity.
