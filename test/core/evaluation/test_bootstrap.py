@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from ssd_depth_core.evaluation.bootstrap import mean_and_interval
+
+
+def interval(values, scenes, seed=0, replicates=4000):
+    values = np.array(values, float)
+    return mean_and_interval(
+        values.reshape(len(scenes), -1), scenes, seed=seed, replicates=replicates
+    )
+
+
+def test_two_scenes_give_their_own_means_as_the_ends():
+    # Draws: aa (1/4), ab or ba (1/2), bb (1/4): the 2.5 % and 97.5 % quantiles are aa and bb.
+    means, ends = interval([1, 1, 1, 3], ['a', 'a', 'a', 'b'])
+    assert means == pytest.approx([1.5])  # each frame counts once
+    np.testing.assert_allclose(ends[:, 0], [1, 3])
+
+
+def test_a_scene_counts_by_its_frames_in_every_draw():
+    # Mixed draws average all four frames: 1.5, and 2 only if scenes were averaged.
+    means, ends = interval([1, 1, 1, 3], ['a', 'a', 'a', 'b'])
+    draws = {1.0, 1.5, 3.0}
+    assert means[0] in draws
+    assert set(ends[:, 0]) <= draws
+
+
+def test_many_scenes_come_near_the_normal_interval():
+    values = np.random.default_rng(1).normal(5.0, 1.0, 400)
+    _, ends = interval(values, [str(i) for i in range(400)])
+    assert ends[:, 0] == pytest.approx(values.mean() + np.array([-1.96, 1.96]) / 20, abs=0.012)
+
+
+def test_frames_of_one_scene_are_no_independent_witnesses():
+    # The same 20 values, each 50 times: as wide as 20 frames, not as narrow as 1,000.
+    values = np.random.default_rng(2).normal(size=20)
+    _, alone = interval(values, list('abcdefghijklmnopqrst'))
+    _, repeated = interval(
+        np.repeat(values, 50), list(np.repeat(list('abcdefghijklmnopqrst'), 50))
+    )
+    np.testing.assert_allclose(repeated, alone)
+
+
+def test_equal_values_have_an_interval_without_width():
+    _, ends = interval([7, 7, 7], ['a', 'b', 'c'])
+    np.testing.assert_array_equal(ends[:, 0], [7, 7])
+
+
+def test_one_scene_has_no_interval():
+    means, ends = interval([1, 2], ['a', 'a'])
+    assert means == pytest.approx([1.5])
+    assert ends is None
+
+
+def test_a_value_that_a_frame_lacks_does_not_count():
+    nan = float('nan')
+    means, ends = interval([[1, nan, nan], [3, 5, nan]], ['a', 'b'])
+    np.testing.assert_array_equal(means, [2, 5, nan])
+    np.testing.assert_array_equal(ends, [[1, nan, nan], [3, nan, nan]])
+
+
+def test_the_seed_decides():
+    values, scenes = np.random.default_rng(3).normal(size=9), list('abcdefghi')
+    _, first = interval(values, scenes, replicates=100)
+    _, again = interval(values, scenes, replicates=100)
+    _, other = interval(values, scenes, seed=1, replicates=100)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
