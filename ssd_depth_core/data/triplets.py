@@ -178,13 +178,13 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
         picture, target = self.reader.read(line, line.size, input_size, size)
         frames = [target]
         K = resize_intrinsics(np.array(line.K), line.size, size)
-        sample = {'target': _unit(target), 'K': torch.from_numpy(K.astype(np.float32))}
+        sample = {'target': _batch([target])[0], 'K': torch.from_numpy(K.astype(np.float32))}
         if self.config.neighbours:
             neighbours = _neighbours(line)
             before, after = (self.reader.read(x, line.size, size)[0] for x in neighbours)
             frames = [before, target, after]
             T = np.array([x.T_source_target for x in neighbours], np.float32)
-            sample['sources'] = torch.stack((_unit(before), _unit(after)))
+            sample['sources'] = _batch([before, after])
             sample['T_source_target'] = torch.from_numpy(T)
             sample['distance_m'] = torch.from_numpy(np.linalg.norm(T[:, :3, 3], axis=1))
         if self.config.depth != 'none':
@@ -212,10 +212,7 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
         return {'image': self._normalized([picture])[0], 'flip': torch.tensor(bool(flipped))}
 
     def _normalized(self, pictures: list[Image]) -> torch.Tensor:
-        batch = torch.empty(len(pictures), 3, *pictures[0].shape[:2])
-        for picture, out in zip(pictures, batch.numpy(), strict=True):
-            normalize(picture, self.config.mean, self.config.std, out)
-        return batch
+        return _batch(pictures, self.config.mean, self.config.std)
 
     def _depth(self, line: IndexLine, size: Size) -> NDArray[np.float32]:
         if self.config.depth == 'lidar':
@@ -230,6 +227,13 @@ def _neighbours(line: IndexLine) -> list[Neighbour]:
     return [frame for frame in (line.previous, line.next) if frame is not None]
 
 
-def _unit(picture: Image) -> torch.Tensor:
-    """Scale to [0, 1], (3, H, W)."""
-    return torch.from_numpy(normalize(picture, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+def _batch(
+    pictures: list[Image],
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> torch.Tensor:
+    """Write pictures straight into one tensor, (N, 3, H, W), in [0, 1] unless normalised."""
+    batch = torch.empty(len(pictures), 3, *pictures[0].shape[:2])
+    for picture, out in zip(pictures, batch.numpy(), strict=True):
+        normalize(picture, mean, std, out)
+    return batch
