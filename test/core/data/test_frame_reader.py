@@ -15,6 +15,7 @@ from ssd_depth_core.data.frame_reader import (  # noqa: E402
     resize_sparse_depth,
 )
 from ssd_depth_core.data.index import IndexLine  # noqa: E402
+from ssd_depth_core.data.nuscenes_source import NuScenesSource  # noqa: E402
 from ssd_depth_core.exact_depth import encode_exact_depth  # noqa: E402
 from ssd_depth_core.preprocess import resize_intrinsics  # noqa: E402
 
@@ -50,13 +51,12 @@ class Source:
         raise FileNotFoundError('sweep not found at sweep.bin')
 
 
-class Reducing(Source):
+class Reducing(NuScenesSource):
     asked = 0
 
     def read_reduced(self, frame, reduction):
         self.asked = reduction
-        flag = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}[reduction]
-        return cv2.cvtColor(cv2.imread(str(self.folder / frame.image), flag), cv2.COLOR_BGR2RGB)
+        return super().read_reduced(frame, reduction)
 
 
 @pytest.mark.parametrize(
