@@ -2,31 +2,30 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
-from ssd_depth_core.synthdrive import lidar, props
+from ssd_depth_core.synthdrive import lidar
+from ssd_depth_core.synthdrive.actors import Actors
 from ssd_depth_core.synthdrive.camera import Camera
 from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
-from ssd_depth_core.synthdrive.primitives import Builder, concatenate, Primitives
+from ssd_depth_core.synthdrive.primitives import concatenate
 from ssd_depth_core.synthdrive.rig import CameraMount, LidarMount, load_rig, Rig
-from ssd_depth_core.synthdrive.sensors import CameraFrame, EgoPose, LidarSweep
-from ssd_depth_core.synthdrive.trajectory import draw_path, drive_along, lane_offset
-from ssd_depth_core.synthdrive.world import City, PAVEMENT_HEIGHT_M
+from ssd_depth_core.synthdrive.sensors import ActorBox, CameraFrame, EgoPose, LidarSweep
+from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
+from ssd_depth_core.synthdrive.trajectory import draw_path
+from ssd_depth_core.synthdrive.world import City
 import torch
 
 EPOCH_US = 1_600_000_000_000_000
 """When drives begin, microseconds: an arbitrary instant, so that stamps look like real ones."""
-ONCOMING_MPS = 8.0
-PASSING_OFFSET_M = 1.4
-"""Lanes nearer to the middle of their road than this are too near to one another in bends."""
-WALKING_MPS = 1.3
-NUM_WALKERS = 24
-
-Float = NDArray[np.float64]
+FASTEST_MPS = 12.0
+"""The car drives no faster."""
+BEYOND_M = 200.0
+"""How far the way goes on where a drive ends: traffic comes from there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +38,8 @@ class DriveConfig:
     """Of the recording."""
     start_s: float = 0.0
     """How long the car has driven when the recording begins."""
+    terrain: Literal['flat', 'hilly'] = 'hilly'
+    """Whether roads are straight and level, or bend and climb."""
     rig: str = 'nuscenes'
     """What the car carries: a name in config/data/rigs, or a path to such a YAML."""
     channels: tuple[str, ...] | None = None
@@ -162,33 +163,14 @@ class Stage:
             device: Where to render.
         """
         self._config, self._condition, self._device = config, condition, device
-        self._city = City(config.seed)
+        terrain = FLAT if config.terrain == 'flat' else draw_terrain(config.seed)
+        self._city = City(config.seed, terrain)
         end_s = config.start_s + config.duration_s
-        self._path = draw_path(self._city.style, config.seed, 12.0 * end_s + 60.0)
-        self._opposite = draw_path(self._city.style, config.seed, 12.0 * end_s + 60.0, -1)
-        self._motion = drive_along(self._path, config.seed)
-        self._actors, self._cars, self._walks = self._cast_actors()
+        length = FASTEST_MPS * end_s + BEYOND_M
+        self._path = draw_path(self._city.style, config.seed, length, terrain=terrain)
+        self._actors = Actors(self._city.style, self._path, config.seed, end_s, terrain)
         self._sky = draw_sky(condition, config.seed)
         self._noise = NoiseBank(device=device)
-
-    def _cast_actors(self) -> tuple[Primitives, Float, Float]:
-        """Build the car ahead, oncoming cars and walkers; give solids and starts of both."""
-        rng = np.random.default_rng([self._config.seed, 7])
-        builder = Builder(rng)
-        cars = [rng.uniform(12.0, 30.0)]
-        # In the bends of the narrowest streets two cars cannot pass: there nobody comes.
-        if min(lane_offset(self._city.style, axis) for axis in (0, 1)) > PASSING_OFFSET_M:
-            cars.extend(np.arange(25.0, self._opposite.length, rng.uniform(18.0, 45.0)))
-        for actor in range(len(cars)):
-            builder.place(0.0, 0.0, 0.0, actor=actor)
-            # A bus or a lorry that comes around a corner would need the lane of the own car.
-            kinds = tuple(props.VEHICLES) if actor == 0 else ('car', 'suv', 'van')
-            props.car(builder, rng, lights_on=True, kinds=kinds)
-        for walker in range(NUM_WALKERS):
-            builder.place(0.0, 0.0, 0.0, actor=len(cars) + walker)
-            props.pedestrian(builder, rng)
-        walks = rng.uniform(0.0, self._path.length, NUM_WALKERS)
-        return builder.build(), np.array(cars), walks
 
     def ego(self, t: float) -> EgoPose:
         """Give where the car is.
@@ -199,38 +181,10 @@ class Stage:
         Returns:
             Its pose and speed.
         """
-        s, speed = self._motion.at(self._config.start_s + t)
-        (x, y), yaw = self._path.at(s)
-        c, sn = np.cos(yaw), np.sin(yaw)
-        T = np.array([[c, -sn, 0, x], [sn, c, 0, y], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        s, speed = self._actors.motion.at(self._config.start_s + t)
+        place, yaw = self._path.at(s)
+        T = self._city.terrain.pose(place, float(yaw))
         return EgoPose(timestamp_us=EPOCH_US + round(t * 1e6), T_world_ego=T, speed_mps=speed)
-
-    def _placed_actors(self, when: float) -> Primitives:
-        """Put everything that moves where it is `when` seconds after the car set out."""
-        ahead, ahead_yaw = self._path.at(self._motion.at(when)[0] + self._cars[0])
-        oncoming = (self._cars[1:] - ONCOMING_MPS * when) % self._opposite.length
-        come, come_yaw = self._opposite.at(oncoming)
-        # Every other walker goes along the left pavement, the others come along the right one.
-        sense = np.where(np.arange(NUM_WALKERS) % 2, -1.0, 1.0)
-        walk, walk_yaw = self._path.at(self._walks + sense * WALKING_MPS * when)
-        style = self._city.style
-        # Between two roads, in a corner, the pavement bends from the one to the other.
-        along_x = np.cos(walk_yaw) ** 2
-        half, lane = (
-            along_x * x + (1 - along_x) * y
-            for x, y in (style.half_road, [lane_offset(style, axis) for axis in (0, 1)])
-        )
-        aside = sense * (half + 1.0) - style.drive_side * lane
-        left = np.stack([-np.sin(walk_yaw), np.cos(walk_yaw)], -1)
-        xy = np.concatenate([ahead[None], come, walk + aside[:, None] * left])
-        z = np.where(np.arange(len(xy)) < len(self._cars), 0.0, PAVEMENT_HEIGHT_M)
-        yaw = np.concatenate(
-            [ahead_yaw[None], come_yaw + np.pi, walk_yaw + np.where(sense > 0, 0.0, np.pi)]
-        )
-        return self._actors.moved(
-            torch.as_tensor(np.column_stack([xy, z]), dtype=torch.float32),
-            torch.as_tensor(yaw, dtype=torch.float32),
-        )
 
     def scene(self, t: float) -> Scene:
         """Put everything else where it is.
@@ -243,8 +197,20 @@ class Stage:
         """
         x, y = self.ego(t).T_world_ego[:2, 3]
         solids, lamps = self._city.near(float(x), float(y))
-        moved = self._placed_actors(self._config.start_s + t)
-        return Scene(concatenate([solids, moved]).to(self._device), lamps, self._city.style)
+        moved = self._actors.at(self._config.start_s + t)
+        everything = concatenate([solids, moved]).to(self._device)
+        return Scene(everything, lamps, self._city.style, self._city.terrain)
+
+    def boxes(self, t: float) -> tuple[ActorBox, ...]:
+        """Say what moves around the car, or could.
+
+        Args:
+            t: Since the recording began [s].
+
+        Returns:
+            Their boxes, seen or not.
+        """
+        return self._actors.boxes(self._config.start_s + t)
 
     def picture(self, t: float, mount: CameraMount) -> CameraFrame:
         """Take one camera's picture.
@@ -293,5 +259,6 @@ class Stage:
         seed = (self._config.seed, pose.timestamp_us)
         points = lidar.sweep(self.scene(t), pose.T_world_ego, mount, air, seed)
         return LidarSweep(
-            channel=mount.channel, ego_pose=pose, points=points, T_ego_lidar=mount.T_ego_lidar
-        )
+            channel=mount.channel, ego_pose=pose, points=points,
+            T_ego_lidar=mount.T_ego_lidar, boxes=self.boxes(t),
+        )  # fmt: skip
