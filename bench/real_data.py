@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.data.nuscenes import NuScenes, read_lidar
+from ssd_depth_core.geometry.quaternion import transform_from
 from ssd_depth_core.runtime.images import read_image
 
 _DDAD_HEIGHT_M = 1.5  # nominal: the recordings give no ground plane
@@ -65,6 +67,41 @@ def read_ddad(root: Path) -> Iterator[RealFrame]:
         )
 
 
+def project_ddad(root: Path) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Project DDAD's LiDAR points through the poses of its scenes, to prove `ddad_depth`.
+
+    Every datum has a pose of its own in the world, so the points go from the LiDAR's into the
+    camera's frame as it stood 0.2 s later. Pixels are rounded; of several points in one the
+    nearest stays.
+
+    Args:
+        root: The folder that holds `ddad`.
+
+    Yields:
+        Name of a picture, as `read_ddad` gives it, and (N, 3) pixel column, row, depth [m].
+    """
+    for path in sorted((root / 'ddad').glob('*/scene_*.json')):
+        scene = json.loads(path.read_text())
+        data = {datum['key']: datum for datum in scene['data']}
+        for sample in scene['samples']:
+            file = path.parent / 'calibration' / f'{sample["calibration_key"]}.json'
+            calibration = json.loads(file.read_text())
+            datums = [data[key] for key in sample['datum_keys']]
+            (cloud,) = (d['datum']['point_cloud'] for d in datums if 'point_cloud' in d['datum'])
+            with np.load(path.parent / cloud['filename']) as arrays:
+                points = arrays['data'][:, :3]
+            points_world = _transformed(points, _pose(cloud['pose']))
+            for datum in datums:
+                image = datum['datum'].get('image')
+                if image is None:
+                    continue
+                channel = datum['id']['name']
+                K = _pinhole(calibration['intrinsics'][calibration['names'].index(channel)])
+                points_camera = _transformed(points_world, np.linalg.inv(_pose(image['pose'])))
+                name = f'{path.parent.name}_{channel}_{Path(image["filename"]).stem}'
+                yield name, _nearest(points_camera, K, (image['height'], image['width']))
+
+
 def read_nuscenes(root: Path) -> Iterator[RealFrame]:
     """Read the nuScenes key frame, its LiDAR sweep projected into each camera.
 
@@ -99,6 +136,35 @@ def read_nuscenes(root: Path) -> Iterator[RealFrame]:
             height_m=camera.T_ego_sensor[2, 3],
             down_camera=-camera.T_ego_sensor[2, :3],
         )
+
+
+def _nearest(
+    points: NDArray[np.float64], K: NDArray[np.float64], size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Give column, row, depth (N, 3) of the nearest point in each whole pixel of a picture."""
+    points = points[points[:, 2] > 0]
+    uv = np.rint((points @ K.T)[:, :2] / points[:, 2:])
+    inside = ((uv >= 0) & (uv < size[::-1])).all(axis=1)
+    uvz = np.column_stack([uv[inside], points[inside, 2]])
+    uvz = uvz[np.argsort(uvz[:, 2])]
+    _, first = np.unique(uvz[:, :2], axis=0, return_index=True)
+    return uvz[first]
+
+
+def _transformed(points: NDArray[np.float64], T: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points @ T[:3, :3].T + T[:3, 3]
+
+
+def _pose(pose: dict[str, dict[str, float]]) -> NDArray[np.float64]:
+    return transform_from(
+        [pose['translation'][axis] for axis in 'xyz'],
+        [pose['rotation'][f'q{part}'] for part in 'wxyz'],
+    )
+
+
+def _pinhole(intrinsics: dict[str, float]) -> NDArray[np.float64]:
+    fx, fy, cx, cy, skew = (intrinsics[name] for name in ('fx', 'fy', 'cx', 'cy', 'skew'))
+    return np.array([[fx, skew, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def _project(

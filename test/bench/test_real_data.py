@@ -3,7 +3,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from real_data import read_ddad, read_nuscenes
+import pytest
+from real_data import project_ddad, read_ddad, read_nuscenes
 
 SIZE = (90, 160)
 K = [[100.0, 0.0, 80.0], [0.0, 100.0, 45.0], [0.0, 0.0, 1.0]]
@@ -101,3 +102,65 @@ def test_ddad_record_is_read(tmp_path: Path) -> None:
     assert frame.image.shape == (*SIZE, 3)
     np.testing.assert_array_equal(frame.uv, [[3, 4]])
     np.testing.assert_array_equal(frame.truth, [12.5])
+
+
+def write_ddad_scene(root: Path, points: list[tuple[float, float, float]]) -> None:
+    """A LiDAR at the world's (7, 0, 0), a camera 1 m before it that looks along x."""
+    folder = root / 'ddad' / 'scene_09'
+    (folder / 'calibration').mkdir(parents=True)
+    np.savez(folder / 'cloud.npz', data=np.array([(*point, 0.5) for point in points]))
+
+    def pose(x: float, rotation: list[float]) -> dict:
+        return {
+            'translation': {'x': x, 'y': 0.0, 'z': 0.0},
+            'rotation': dict(zip(('qw', 'qx', 'qy', 'qz'), rotation, strict=True)),
+        }
+
+    cloud = {'filename': 'cloud.npz', 'pose': pose(7.0, UNTURNED)}
+    image = {
+        'filename': 'rgb/CAMERA_01/5.jpg',
+        'height': SIZE[0],
+        'width': SIZE[1],
+        'pose': pose(8.0, LOOKS_FORWARD),
+    }
+    scene = {
+        'samples': [{'calibration_key': 'calibration', 'datum_keys': ['a', 'b']}],
+        'data': [
+            {'key': 'a', 'id': {'name': 'LIDAR'}, 'datum': {'point_cloud': cloud}},
+            {'key': 'b', 'id': {'name': 'CAMERA_01'}, 'datum': {'image': image}},
+        ],
+    }
+    lens = {'fx': 100.0, 'fy': 100.0, 'cx': 80.0, 'cy': 45.0, 'skew': 0.0}
+    calibration = {'names': ['LIDAR', 'CAMERA_01'], 'intrinsics': [{}, lens]}
+    (folder / 'scene_x.json').write_text(json.dumps(scene))
+    (folder / 'calibration' / 'calibration.json').write_text(json.dumps(calibration))
+
+
+def test_ddad_points_go_through_both_poses(tmp_path: Path) -> None:
+    # 11 m before the LiDAR, 2 m left, 1 m down: 10 m before the camera.
+    left_and_down = (11.0, 2.0, -1.0)
+    hidden = (21.0, 4.0, -2.0)  # in the same pixel
+    almost = (11.0, 2.0, 0.96)  # row 35.4
+    write_ddad_scene(
+        tmp_path, [hidden, left_and_down, almost, (-11.0, 0.0, 0.0), (11.0, 9.0, 0.0)]
+    )
+    ((name, uvz),) = project_ddad(tmp_path)
+    assert name == 'scene_09_CAMERA_01_5'
+    np.testing.assert_allclose(uvz, [[60, 35, 10], [60, 55, 10]], atol=1e-12)
+
+
+REALDATA = Path(__file__).parents[3] / 'shared' / 'realdata'
+
+
+@pytest.mark.skipif(not REALDATA.is_dir(), reason='the real pictures are not on this machine')
+def test_projected_ddad_points_are_those_of_its_depth() -> None:
+    projected = dict(project_ddad(REALDATA))
+    names = []
+    for frame in read_ddad(REALDATA):
+        names.append(frame.name)
+        uvz = projected[frame.name]
+        order = np.lexsort(frame.uv.T[::-1])
+        np.testing.assert_array_equal(uvz[:, :2], frame.uv[order])
+        # Stored as float32: 8 um at 100 m.
+        np.testing.assert_allclose(uvz[:, 2], frame.truth[order], rtol=0, atol=2e-5)
+    assert len(names) == 27
