@@ -76,15 +76,17 @@ def scored_pixels(
     Returns:
         Rows and columns, (N,) each, row by row.
     """
-    top, left, part = 0, 0, truth
+    # False where NaN, without a warning.
+    valid = (truth > config.min_depth_m) & (truth < max(config.caps_m))
     if config.garg_crop:
         # Cut to whole pixels, as monodepth2's `astype(np.int32)`.
         top, bottom = (int(share * truth.shape[0]) for share in GARG_ROWS)
         left, right = (int(share * truth.shape[1]) for share in GARG_COLUMNS)
-        part = truth[top:bottom, left:right]
-    # False where NaN, without a warning.
-    rows, columns = np.nonzero((part > config.min_depth_m) & (part < max(config.caps_m)))
-    return rows + top, columns + left
+        valid[:top] = valid[bottom:] = False
+        valid[:, :left] = valid[:, right:] = False
+    # Several times as fast as `np.nonzero`, which was half of all scoring.
+    rows, columns = np.divmod(np.flatnonzero(valid), truth.shape[1])
+    return rows, columns
 
 
 def rows_of(conditions: Iterable[Condition]) -> dict[str, frozenset[Condition]]:
