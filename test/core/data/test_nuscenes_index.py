@@ -291,6 +291,20 @@ def test_contradictory_tables_are_refused(root, change, message):
         index_nuscenes(root, replace(CONFIG, on_missing='drop'))
 
 
+def test_a_neighbour_of_another_camera_is_refused(tmp_path, make_nuscenes):
+    channels = ('CAM_FRONT', 'CAM_BACK')
+    root = make_nuscenes(
+        tmp_path, {'scene-0061': SCENES['scene-0061']}, channels, on_disk=channels
+    )
+    edit(
+        root,
+        'sample_data',
+        lambda rows: row_of(rows, 'scene-0061/CAM_FRONT/6').update(next='scene-0061/CAM_BACK/7'),
+    )
+    with pytest.raises(ValueError, match='next of .* is no record of this scene and channel'):
+        index_nuscenes(root, replace(CONFIG, channels=channels, lidar=False))
+
+
 def test_tables_that_do_not_join_are_refused_whatever_the_switch(root):
     edit(root, 'ego_pose', lambda rows: rows.remove(row_of(rows, 'scene-0061/CAM_FRONT/6')))
     with pytest.raises(ValueError, match=r'ego_pose_token .* is not in ego_pose\.json'):
