@@ -87,9 +87,10 @@ def test_shapes_and_types(dataset):
 
 def test_the_camera_follows_the_resize(dataset, street_set):
     _, lines = street_set
-    sample = dataset()[0, 0]
     expected = resize_intrinsics(np.array(lines[0].K), lines[0].size, SIZE)
-    np.testing.assert_allclose(sample['K'].numpy(), expected, rtol=1e-6)
+    for input_size in (None, (28, 42)):  # of the network; K is the losses'
+        sample = dataset(replace(PLAIN, input_size=input_size))[0, 0]
+        np.testing.assert_allclose(sample['K'].numpy(), expected, rtol=1e-6)
 
 
 def test_poses_and_distances_are_the_indexs(dataset, street_set):
