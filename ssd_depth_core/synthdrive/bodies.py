@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.synthdrive import props
+from ssd_depth_core.synthdrive import props, vehicles
 from ssd_depth_core.synthdrive.primitives import Builder, Primitives
 
 CATEGORIES = {
@@ -51,10 +51,14 @@ def draw_body(kind: str, rng: np.random.Generator, actor: int) -> Body:
     """
     builder = Builder(rng)
     builder.place(0.0, 0.0, 0.0, actor=actor)
-    if kind == 'pedestrian':
-        props.pedestrian(builder, rng)
-    elif kind == 'cyclist':
-        props.cyclist(builder, rng)
+    build = {
+        'bus': vehicles.bus,
+        'lorry': vehicles.lorry,
+        'cyclist': vehicles.cyclist,
+        'pedestrian': props.pedestrian,
+    }.get(kind)
+    if build is not None:
+        build(builder, rng)
     else:
         props.car(builder, rng, lights_on=True, kinds=(kind,))
     solids = builder.build()

@@ -222,6 +222,7 @@ class Builder:
         pattern: Vector = (1.0, 1.0, 0.0),
         taper: float = 0.0,
         yaw: float = 0.0,
+        pitch: float = 0.0,
         on_its_side: bool = False,
     ) -> None:
         """Add one solid in the current frame.
@@ -237,6 +238,7 @@ class Builder:
             pattern: Pattern width [m], height [m], share of lit windows.
             taper: Of a box, in [0, 1].
             yaw: Of the solid in the current frame [rad].
+            pitch: By which its z axis leans forward, towards its x axis [rad].
             on_its_side: Whether the solid's z axis lies along the frame's y, as a wheel's does.
         """
         # Plain floats: a city has ten thousand solids, and tiny arrays would cost most of it.
@@ -251,6 +253,9 @@ class Builder:
             c, s = math.cos(self._yaw + yaw), math.sin(self._yaw + yaw)
         if on_its_side:
             rotation = (c, 0.0, s, s, 0.0, -c, 0.0, 1.0, 0.0)  # z tipped over to -y
+        elif pitch:
+            up, ahead = math.cos(pitch), math.sin(pitch)
+            rotation = (c * up, -s, c * ahead, s * up, c, s * ahead, -ahead, 0.0, up)
         else:
             rotation = (c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)
         offset = self._rng.random()

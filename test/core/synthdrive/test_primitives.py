@@ -100,3 +100,14 @@ def test_select_and_concatenate_keep_order(builder):
 def test_yaw_is_counter_clockwise_from_above():
     turn = yaw_matrices(torch.tensor([math.pi / 2]))
     np.testing.assert_allclose(turn[0] @ torch.tensor([1.0, 0, 0]), (0, 1, 0), atol=1e-6)
+
+
+def test_pitched_solid_leans_forward():
+    builder = Builder(np.random.default_rng(0))
+    builder.place(0.0, 0.0, np.pi / 2)
+    builder.add(Shape.CYLINDER, (0, 0, 1), (0.1, 0.1, 1), (0.5, 0.5, 0.5), pitch=np.pi / 6)
+    rotation = builder.build().rotation[0].numpy()
+    # Its x axis points to the world's y, its z axis up and 30 degrees towards it.
+    np.testing.assert_allclose(rotation[:, 2], [0.0, 0.5, np.sqrt(0.75)], atol=1e-6)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(rotation) == pytest.approx(1.0, abs=1e-6)
