@@ -9,13 +9,12 @@ from ssd_depth_core.synthdrive.sensors import CameraFrame, EgoPose, LidarSweep
 
 @dataclass(frozen=True)
 class Street:
-    """A flat road between two walls, driven through on a wide bend, all in closed form."""
+    """A flat road between two walls, driven through on a winding way, all in closed form."""
 
     start_us: int = 1_418_132_000_000_000
     size: tuple[int, int] = (240, 320)
     half_width_m: float = 8.0
     speed_mps: float = 10.0
-    turn_radps: float = 0.05
     K = np.array(((246.0, 0, 161.0), (0, 246.0, 123.0), (0, 0, 1)))
     # Camera axes (right, down, forward) in the car's (forward, left, up), looking a little down.
     T_ego_camera = transform_from_euler((1.7, 0.1, 1.5, -np.pi / 2 - 0.04, 0, -np.pi / 2))
@@ -23,10 +22,10 @@ class Street:
     T_ego_lidar = transform_from_euler((3.4, -0.1, 0.4, np.pi - 0.05, 1.49, -0.05))
 
     def ego_pose(self, stamp_us):
+        # Not an even bend: its poses are powers of one motion, which can be exchanged unnoticed.
         t = (stamp_us - self.start_us) / 1e6
-        yaw, radius = self.turn_radps * t, self.speed_mps / self.turn_radps
-        x, y = radius * np.sin(yaw), radius * (1 - np.cos(yaw)) - 1
-        T = transform_from_euler((x, y, 0, 0, 0, yaw))
+        pitch, yaw = 0.01 * np.sin(3 * t), 0.1 + 0.05 * np.sin(2 * t)
+        T = transform_from_euler((self.speed_mps * t, 0.5 * np.sin(1.3 * t), 0, 0, pitch, yaw))
         return EgoPose(timestamp_us=stamp_us, T_world_ego=T, speed_mps=self.speed_mps)
 
     def cast(self, origin, rays):

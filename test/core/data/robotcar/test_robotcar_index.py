@@ -67,7 +67,7 @@ def test_a_rendered_set_goes_from_writer_through_index_to_pictures_and_depth(
 
     line = train[9]
     assert line.id == f'{DAY}_{street.start_us + 10 * PERIOD_US}'
-    assert line.speed_mps == pytest.approx(10.0, abs=0.01)
+    assert line.speed_mps == pytest.approx(10.0, abs=0.05)
     source = RobotCarSource(robotcar_root)
     for frame in (line, line.previous, line.next):
         assert source.read_image(frame).shape == (192, 320, 3)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from ssd_depth_core.data.visual_odometry import HEADER, read_visual_odometry
-from ssd_depth_core.geometry.pose import invert, transform_from_euler
+from ssd_depth_core.geometry.pose import invert
 
 FORWARD = '1.0,0,0,0,0,0'
 LEFT = f'0,0,0,0,0,{-np.pi / 2!r}'  # yaw is about z, which points down
@@ -34,11 +34,13 @@ def test_between_pictures_the_car_is_in_between(write):
 
 
 def test_poses_are_seen_from_the_origin_as_it_is_turned(write):
-    odometry = read_visual_odometry(write(f'200,100,{LEFT}', f'300,200,{FORWARD}'))
-    T = odometry.relative_poses(300, np.array((100,)))
-    expected = invert(transform_from_euler((0, 0, 0, 0, 0, -np.pi / 2)) @ np.eye(4))
-    expected[:3, 3] = (-1, 0, 0)
-    np.testing.assert_allclose(T[0], expected, atol=1e-12)
+    odometry = read_visual_odometry(
+        write(f'200,100,{FORWARD}', f'300,200,{LEFT}', f'400,300,{FORWARD}')
+    )
+    T = odometry.relative_poses(300, np.array((100, 400)))
+    # From the car that has turned left, the start lies to its left, and what follows ahead.
+    np.testing.assert_allclose(T[:, :3, 3], ((0, -1, 0), (1, 0, 0)), atol=1e-12)
+    np.testing.assert_allclose(T[0, :3, 0], (0, 1, 0), atol=1e-12)  # it looked to the right
 
 
 def test_the_chain_gives_the_ego_poses_of_a_rendered_drive(robotcar_root, street):
