@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from ssd_depth_core.data.index import IndexLine, Neighbour
+from ssd_depth_core.evaluation.comparison import difference_rows
 from ssd_depth_core.evaluation.frame_score import score_frame
 from ssd_depth_core.evaluation.predictions import Prediction
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
+from ssd_depth_core.evaluation.record import Evaluation
+from ssd_depth_core.evaluation.summary import summarize
 
 K = ((20.0, 0.0, 7.5), (0.0, 20.0, 5.5), (0.0, 0.0, 1.0))
 STILL = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -59,3 +62,30 @@ def scored(line_of):
         return frames
 
     return score
+
+
+@pytest.fixture
+def frames(scored):
+    return scored({('a', 'day-clear'): (1.1, 1.3), ('b', 'night'): (1.2, 1.6)})
+
+
+@pytest.fixture
+def evaluation(frames):
+    config = EvaluationConfig(replicates=200)
+    return Evaluation(
+        method='a <method>',
+        split='validation',
+        data='index/x (nuscenes)',
+        command='python -m training.evaluate --index index/x',
+        commit='0123456789',
+        machine='a processor',
+        date='2026-01-01',
+        options=config,
+        frames_indexed=7,
+        frames_missing=2,
+        frames_without_truth=1,
+        absent=('Confidence: the method gives none.',),
+        tables=summarize(frames, config),
+        compared_with='other/metrics.json',
+        comparison=tuple(difference_rows(frames, frames, config)),
+    )
