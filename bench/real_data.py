@@ -151,7 +151,7 @@ def _nearest(
     return uvz[first]
 
 
-def _transformed(points: NDArray[np.float64], T: NDArray[np.float64]) -> NDArray[np.float64]:
+def _transformed(points: NDArray[np.float64], T: NDArray[np.floating]) -> NDArray[np.float64]:
     return points @ T[:3, :3].T + T[:3, 3]
 
 
