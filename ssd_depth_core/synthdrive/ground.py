@@ -9,14 +9,14 @@ import torch
 
 GROUND = -1
 """Index of the road where a solid's index stands."""
-FAR_M = 3000.0
-"""Hills end here: half a pixel of a camera in a car below the horizon."""
+FAR_M = 2000.0
+"""Hills end here: a pixel below the horizon of a camera in a car."""
 TOUCH_M = 2e-4
 """A ray this near above the ground meets it after one more step."""
 KERB_TOP_M = 0.003
 """What lies this far below a pavement is the face of its kerb."""
 _STEPS = 64
-_HALVINGS = 14
+_HALVINGS = 12
 """Of the stretch in which a ray meets a kerb, a few metres long far away."""
 
 
@@ -81,9 +81,8 @@ class Ground:
         gap = (road - top).nan_to_num(posinf=0.0) * ray[:, :2].norm(dim=-1)
         close = (from_kerb.abs() < 1.2 * gap + 0.01).nonzero()[:, 0]
         asked, ray, top, road = asked[close], ray[close], top[close], road[close]
-        met, which = self._kerb(origin, ray, top, road)
-        hit = which >= 0
-        distance[asked[hit]], index[asked[hit]] = met[hit], which[hit]
+        hit, met, which = self._kerb(origin, ray, top, road)
+        distance[asked[hit]], index[asked[hit]] = met, which
         return torch.where(distance.view_as(limit) < limit, distance.view_as(limit), torch.inf), (
             index.view_as(limit)
         )
@@ -202,10 +201,10 @@ class Ground:
 
     def _kerb(
         self, origin: torch.Tensor, rays: torch.Tensor, top: torch.Tensor, road: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Find kerbs between the heights of pavement and road; index (n,) is -1 for none."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Find kerbs between the heights of pavement and road: which rays, how far, of what."""
 
-        def solid(t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def solid(rays: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             position = origin + rays * t[:, None]
             cover, _ = self._cover(position[:, :2])
             return (cover >= 0) & (self.above(position) < PAVEMENT_HEIGHT_M), cover
@@ -213,15 +212,17 @@ class Ground:
         inside, which = road, torch.full_like(top, -1, dtype=torch.int64)
         for share in (1.0, 0.75, 0.5, 0.25):  # the first of a few places that lies inside
             t = top + share * (road - top)
-            within, cover = solid(t)
+            within, cover = solid(rays, t)
             inside, which = torch.where(within, t, inside), torch.where(within, cover, which)
-        outside = inside - 0.25 * (road - top)
+        hit = (which >= 0).nonzero()[:, 0]
+        rays, inside = rays[hit], inside[hit]
+        outside = inside - 0.25 * (road - top)[hit]
         for _ in range(_HALVINGS):
             middle = (outside + inside) / 2
-            within, _ = solid(middle)
+            within, _ = solid(rays, middle)
             outside = torch.where(within, outside, middle)
             inside = torch.where(within, middle, inside)
-        return inside, which
+        return hit, inside, which[hit]
 
 
 def ground_of(solids: Primitives, terrain: Terrain, style: CityStyle) -> Ground:

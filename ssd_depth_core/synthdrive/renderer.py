@@ -7,7 +7,8 @@ All pairs (solid, tile) of a picture are intersected at once.
 
 from dataclasses import dataclass
 
-from ssd_depth_core.synthdrive.camera import Camera, camera_rays, mirrored, TILE
+from ssd_depth_core.synthdrive.camera import Camera, camera_rays, mirrored
+from ssd_depth_core.synthdrive.culling import pairs_in_mirror, pairs_in_view, world_corners
 from ssd_depth_core.synthdrive.ground import GROUND, Ground, LEVEL
 from ssd_depth_core.synthdrive.intersection import enter_distance, ragged, unit_normal
 from ssd_depth_core.synthdrive.primitives import Material, Primitives, Shape
@@ -15,16 +16,6 @@ import torch
 
 SKY = -2
 """Index of the sky where a solid's index stands."""
-MIRROR_M = 120.0
-"""Wet hills mirror nothing that is farther from the camera: it is lost in the rain."""
-NEAR_M = 0.05
-"""Solids are cut here to be projected; the camera must not be nearer to one."""
-_CORNERS = torch.tensor(
-    [[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]
-)  # (8, 3)
-_EDGES = torch.tensor(
-    [[a, b] for a in range(8) for b in range(a) if bin(a ^ b).count('1') == 1]
-)  # (12, 2): corners that differ in one coordinate
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ def cast(solids: Primitives, camera: Camera, ground: Ground = LEVEL) -> Hits:
         The nearest hits; `distance` is the exact depth along the optical axis [m].
     """
     origin, rays = camera_rays(camera)
-    solid, tile = _pairs_in_view(solids, camera)
+    solid, tile = pairs_in_view(solids, camera)
     distance, index = _nearest(solids, origin, rays, solid, tile)
     return _grounded(ground, origin, rays, distance, index)
 
@@ -147,7 +138,7 @@ def cast_mirrored(
     if ground.terrain.flat:
         image = mirrored(camera)
         origin, rays = camera_rays(image)
-        solid, tile = _pairs_in_view(solids, image)
+        solid, tile = pairs_in_view(solids, image)
         keep = wanted.any(1)[tile]
         solid, tile = solid[keep], tile[keep]
         # Nothing stands between the mirrored eye and the ground: a ray starts at z = 0.
@@ -160,7 +151,7 @@ def cast_mirrored(
         rays = rays - 2 * (rays * seen.normal).sum(-1, keepdim=True) * seen.normal
         # Each pixel has its own mirrored eye, as far behind the ground as the true one before it.
         origin = seen.position - rays * start.nan_to_num(posinf=0.0)[..., None]
-        solid, tile = _pairs_in_mirror(solids, eye, seen.position, rays, wanted)
+        solid, tile = pairs_in_mirror(solids, eye, origin, rays, start)
     distance, index = _nearest(solids, origin, rays, solid, tile, start)
     hits = Hits(distance, index)
     return hits, _surface(solids, origin, rays, hits, camera, ground)
@@ -198,7 +189,7 @@ def shadowed(
     valid = wanted[tiles][..., None]
     low = torch.where(valid, seen, torch.inf).amin(1)
     high = torch.where(valid, seen, -torch.inf).amax(1)
-    corners = _world_corners(solids) @ axes.T  # (N, 8, 3)
+    corners = world_corners(solids) @ axes.T  # (N, 8, 3)
     first, last = corners.amin(1), corners.amax(1)
     # What misses the whole picture is left out before every tile is asked.
     near = ((first[:, :2] <= high[:, :2].amax(0)) & (last[:, :2] >= low[:, :2].amin(0))).all(1)
@@ -271,90 +262,6 @@ def _surface(
         footprint=distance / camera.K[0, 0],
         direction=direction,
     )
-
-
-def _world_corners(solids: Primitives) -> torch.Tensor:
-    """Give the bounding box's corners, (N, 8, 3) [m]."""
-    corners = _CORNERS.to(solids.center.device) * solids.half_size[:, None]
-    return corners @ solids.rotation.transpose(1, 2) + solids.center[:, None]
-
-
-def _pairs_in_view(solids: Primitives, camera: Camera) -> tuple[torch.Tensor, torch.Tensor]:
-    """List the (solid, tile) pairs whose bounding boxes overlap in the picture, (P,) each."""
-    R, origin = camera.T_world_camera[:3, :3], camera.T_world_camera[:3, 3]
-    corners = (_world_corners(solids) - origin) @ R  # (N, 8, 3) in the camera
-    kept = (corners[..., 2].amax(1) > NEAR_M) & (solids.shape != Shape.DRAPED)
-    kept = kept.nonzero()[:, 0]
-    corners = corners[kept]
-    a, b = corners[:, _EDGES[:, 0]], corners[:, _EDGES[:, 1]]  # (n, 12, 3)
-    # An edge through the near plane is cut there, so that its image does not wrap around.
-    cut_a = ((NEAR_M - a[..., 2]) / (b[..., 2] - a[..., 2])).clamp(0, 1)[..., None]
-    cut_b = ((NEAR_M - b[..., 2]) / (a[..., 2] - b[..., 2])).clamp(0, 1)[..., None]
-    behind = (a[..., 2] < NEAR_M) & (b[..., 2] < NEAR_M)
-    ends = torch.cat(
-        [
-            torch.where((a[..., 2] < NEAR_M)[..., None], a + cut_a * (b - a), a),
-            torch.where((b[..., 2] < NEAR_M)[..., None], b + cut_b * (a - b), b),
-        ],
-        1,
-    )  # (n, 24, 3)
-    image = ends[..., :2] / ends[..., 2:].clamp(min=NEAR_M)
-    focal = torch.stack([camera.K[0, 0], camera.K[1, 1]])
-    image = image * focal + torch.stack([camera.K[0, 2], camera.K[1, 2]])
-    image = torch.where(behind.repeat(1, 2)[..., None], torch.nan, image)
-    low = image.nan_to_num(nan=torch.inf).amin(1)
-    high = image.nan_to_num(nan=-torch.inf).amax(1)
-    rows, columns = -(-camera.height // TILE), -(-camera.width // TILE)
-    limit = torch.tensor([columns - 1, rows - 1], device=low.device)
-    first = (low.clamp(-1e6, 1e6) / TILE).floor().long()
-    last = (high.clamp(-1e6, 1e6) / TILE).floor().long()
-    seen = ((last >= 0) & (first <= limit)).all(1)
-    kept, first, last = kept[seen], first[seen].clamp(min=0), last[seen]
-    last = torch.minimum(last, limit)
-    span = last - first + 1  # (n, 2) tiles across and down
-    count = span[:, 0] * span[:, 1]
-    pair = torch.repeat_interleave(torch.arange(len(kept), device=low.device), count)
-    begin = torch.cumsum(count, 0) - count
-    rank = torch.arange(len(pair), device=low.device) - begin[pair]
-    across = span[pair, 0]
-    tile = (first[pair, 1] + rank // across) * columns + first[pair, 0] + rank % across
-    return kept[pair], tile
-
-
-def _pairs_in_mirror(
-    solids: Primitives,
-    eye: torch.Tensor,
-    position: torch.Tensor,
-    rays: torch.Tensor,
-    wanted: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """List the (solid, tile) pairs that may meet behind the ground, (P,) each.
-
-    The rays of a tile start at `position` and stay in a blunt cone; solids are taken as balls.
-    """
-    tiles = wanted.any(1).nonzero()[:, 0]
-    mask = wanted[tiles][..., None]
-    count = mask.sum(1)
-    start, unit = position[tiles] - eye, rays[tiles] / rays[tiles].norm(dim=-1, keepdim=True)
-    middle = (start * mask).sum(1) / count
-    axis = (unit * mask).sum(1)
-    axis = axis / axis.norm(dim=1, keepdim=True)
-    wide = ((start - middle[:, None]) * mask).norm(dim=-1).amax(1)  # (t,)
-    cosine = torch.where(mask, unit, axis[:, None])
-    cosine = (cosine * axis[:, None]).sum(-1).amin(1).clamp(min=0.1)
-    center, radius = solids.center - eye, solids.half_size.norm(dim=1)
-    # Reflected or not, a ray goes on in about the same direction over the ground.
-    ahead = (center @ rays.mean((0, 1)) > -radius) & (center.norm(dim=1) - radius < MIRROR_M)
-    near = (ahead & (solids.shape != Shape.DRAPED)).nonzero()[:, 0]
-    center, radius = center[near], radius[near]
-    along = center @ axis.T - (middle * axis).sum(1)  # (n, t)
-    square = (center * center).sum(1)[:, None] + (middle * middle).sum(1) - 2 * center @ middle.T
-    around = radius[:, None] + wide
-    aside = (square - along * along).clamp(min=0).sqrt()
-    tangent = (1 - cosine**2).sqrt() / cosine
-    meets = (along > -around) & (aside < along.clamp(min=0) * tangent + around / cosine)
-    solid, tile = meets.nonzero(as_tuple=True)
-    return near[solid], tiles[tile]
 
 
 def _nearest(
