@@ -50,8 +50,10 @@ clean:  ## remove environments and everything built
 .venv/installed: $(PACKAGING)
 	$(call make_environment,.venv,requirements/demo.txt)
 
-.venv-test/installed: $(PACKAGING) requirements/test.txt
+.venv-test/installed: $(PACKAGING) requirements/test.txt requirements/devkit.txt
 	$(call make_environment,.venv-test,requirements/test.txt)
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r requirements/devkit.txt
 
 # $(1): the environment, $(2): what to install there besides this package.
 define make_environment

@@ -159,8 +159,11 @@ def write_tables(root: Path, names: Sequence[str]) -> None:
         raise ValueError('there is no scene to write')
     # By token: what scenes share, e.g. sensors and categories, each of them brings along.
     tables: dict[str, dict[str, _Row]] = {name: {} for name in _TABLES}
+    starts: set[int] = set()
     for name in names:
-        for table, rows in json.loads(_rows_path(root, name).read_text()).items():
+        scene = json.loads(_rows_path(root, name).read_text())
+        _part_starts(scene['sample'], starts)
+        for table, rows in scene.items():
             tables[table].update((row['token'], row) for row in rows)
     map_row = _write_map(root, list(tables['log']))
     tables['map'][map_row['token']] = map_row
@@ -173,6 +176,20 @@ def write_tables(root: Path, names: Sequence[str]) -> None:
         (partial / f'{table}.json').write_text(text + '\n')
     partial.rename(root / VERSION)
     shutil.rmtree(root / '.scenes')
+
+
+def _part_starts(samples: list[_Row], starts: set[int]) -> None:
+    """Shift a scene's samples by microseconds until no other scene begins at the same one.
+
+    The official devkit cannot list scenes that begin together, as twins do. Its records of the
+    sensors keep their stamps.
+    """
+    shift = 0
+    while samples[0]['timestamp'] + shift in starts:
+        shift += 1
+    starts.add(samples[0]['timestamp'] + shift)
+    for sample in samples:
+        sample['timestamp'] += shift
 
 
 def _rows_path(root: Path, name: str) -> Path:

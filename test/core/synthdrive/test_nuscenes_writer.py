@@ -250,3 +250,19 @@ def test_motion_becomes_can_bus_messages(tmp_path, drive):
     write_nuscenes(tmp_path, [scene])
     messages = json.loads((tmp_path / 'can_bus' / 'scene-0001_vehicle_monitor.json').read_text())
     assert [m['vehicle_speed'] for m in messages] == pytest.approx([36.0, 36.0])
+
+
+def test_twins_begin_microseconds_apart_for_the_devkit(tmp_path, drive):
+    names = ('day', 'night', 'rain')
+    write_nuscenes(
+        tmp_path, [Scene(name=name, description='x', records=drive()) for name in names]
+    )
+    samples = {row['token']: row for row in _table(tmp_path, 'sample')}
+    scenes = _table(tmp_path, 'scene')
+    starts = [samples[scene['first_sample_token']]['timestamp'] for scene in scenes]
+    assert np.diff(starts).tolist() == [1, 1]
+    ends = [samples[scene['last_sample_token']]['timestamp'] for scene in scenes]
+    assert [b - a for a, b in zip(starts, ends, strict=True)] == [500_000] * 3
+    data = NuScenes(tmp_path)  # what the sensors recorded keeps its stamps
+    stamps = [[r.timestamp_us for r in data.records(scene)] for scene in data.scenes]
+    assert stamps[0] == stamps[1] == stamps[2]
