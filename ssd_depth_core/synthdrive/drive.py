@@ -164,7 +164,7 @@ class Stage:
         """
         self._config, self._condition, self._device = config, condition, device
         terrain = FLAT if config.terrain == 'flat' else draw_terrain(config.seed)
-        self._city = City(config.seed, terrain)
+        self._city = City(config.seed, terrain, rich=True)
         end_s = config.start_s + config.duration_s
         length = FASTEST_MPS * end_s + BEYOND_M
         self._path = draw_path(self._city.style, config.seed, length, terrain=terrain)

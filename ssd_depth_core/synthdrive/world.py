@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.synthdrive import props
-from ssd_depth_core.synthdrive.buildings import building
+from ssd_depth_core.synthdrive.buildings import building, rich_building
 from ssd_depth_core.synthdrive.primitives import (
     Builder,
     concatenate,
@@ -116,14 +116,16 @@ class Lamps:
 class City:
     """Give the solids and lamps near a place."""
 
-    def __init__(self, seed: int, terrain: Terrain = FLAT) -> None:
+    def __init__(self, seed: int, terrain: Terrain = FLAT, *, rich: bool = False) -> None:
         """Draw the style; blocks follow when asked for.
 
         Args:
             seed: Of everything in the city.
             terrain: That it stands on.
+            rich: Whether houses have shops, balconies, chimneys and the like. Random views, of
+                which stored training sets are made, do without.
         """
-        self.style, self.terrain = city_style(seed), terrain
+        self.style, self.terrain, self._rich = city_style(seed), terrain, rich
         self._block = lru_cache(maxsize=256)(self._make_block)
 
     def near(self, x: float, y: float, radius_m: float = 170.0) -> tuple[Primitives, Lamps]:
@@ -176,7 +178,9 @@ class City:
             (x1, y1, np.pi, x1 - x0), (x0, y1, -np.pi / 2, y1 - y0),
         ]  # fmt: skip
         for number, (x, y, yaw, length) in enumerate(sides):
-            _frontage(builder, rng, (x, y, yaw), length, walk, district, hilly=hilly)
+            _frontage(
+                builder, rng, (x, y, yaw), length, walk, district, hilly=hilly, rich=self._rich
+            )
             half_road = style.half_road[number % 2]
             _kerbside(builder, style, rng, (x, y, yaw), length, walk, half_road)
         if district == 'park':
@@ -203,6 +207,7 @@ def _frontage(
     district: str,
     *,
     hilly: bool,
+    rich: bool,
 ) -> None:
     """Line one side of a block with buildings, walls and hedges."""
     if district == 'park' or rng.random() < 0.08:
@@ -240,7 +245,10 @@ def _frontage(
         if hilly:
             foot = (width / 2, depth / 2, FOUNDATION_M / 2)
             builder.add(Shape.BOX, (0, 0, -FOUNDATION_M / 2), foot, FOUNDATION)
-        building(builder, rng, width, depth, height, gabled=district == 'houses')
+        if rich:
+            rich_building(builder, rng, width, depth, height, district)
+        else:
+            building(builder, rng, width, depth, height, gabled=district == 'houses')
         if setback > walk + 1.5 and rng.random() < 0.5:
             _border(builder, rng, frame, walk, width * 0.9, along, hilly=hilly)
         if setback > walk + 2.5 and rng.random() < 0.5:
