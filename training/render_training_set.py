@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import json
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from ssd_depth_core.conditions import Condition
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
+from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
 import torch
 from tqdm import tqdm
 
@@ -42,6 +44,8 @@ class TrainingSetConfig:
     """Of the pictures, pixels."""
     queue_odds: float = 0.0
     """Probability that a car stands 2.5 to 7 m ahead of the camera's, as at a red light."""
+    terrain: Literal['flat', 'hilly'] = 'flat'
+    """Whether roads are straight and level, or bend and climb."""
     conditions: tuple[Condition, ...] = ('day-clear', 'night', 'day-rain')
     """Validation views are shown in all of them, training views in one each, in turn."""
     num_workers: int = 2
@@ -128,7 +132,8 @@ def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str
     with torch.inference_mode():
         noise = NoiseBank(device=device)
         size = (config.height, config.width)
-        pictures = random_pictures(city, wanted, *size, device, noise, config.queue_odds)
+        terrain = FLAT if config.terrain == 'flat' else draw_terrain(city)
+        pictures = random_pictures(city, wanted, *size, device, noise, config.queue_odds, terrain)
         for view, picture in enumerate(pictures):
             name = f'{city:06d}_{view}'
             coded = encode_exact_depth(picture.depth)

@@ -6,7 +6,7 @@ drawn anew.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import concatenate, Primitives
+from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
 from ssd_depth_core.synthdrive.traffic import clutter, traffic
 from ssd_depth_core.synthdrive.world import City, LANE_WIDTH_M
 import torch
@@ -54,7 +55,7 @@ class Picture:
 
 
 def draw_view(city: City, seed: int, height: int, width: int) -> RandomView:
-    """Draw where a camera stands and what kind it is.
+    """Draw where a camera stands, in street coordinates, and what kind it is.
 
     Args:
         city: Where.
@@ -94,6 +95,25 @@ def draw_view(city: City, seed: int, height: int, width: int) -> RandomView:
     return RandomView(style.seed, x, y, yaw, K, T, bool(rng.random() < 0.3))
 
 
+def on_terrain(view: RandomView, terrain: Terrain) -> RandomView:
+    """Drive a camera's car from the sheet onto the ground.
+
+    Args:
+        view: In street coordinates.
+        terrain: That its city stands on.
+
+    Returns:
+        The view in the world; on flat ground the same.
+    """
+    if terrain.flat:
+        return view
+    place = np.array([view.x, view.y])
+    T = terrain.pose(place, view.yaw)
+    T_ego_camera = np.linalg.inv(FLAT.pose(place, view.yaw)) @ view.T_world_camera
+    x, y, yaw = T[0, 3], T[1, 3], np.arctan2(T[1, 0], T[0, 0])
+    return replace(view, x=float(x), y=float(y), yaw=float(yaw), T_world_camera=T @ T_ego_camera)
+
+
 def _turn(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     """Give Rz(yaw) Ry(pitch) Rx(roll), (3, 3)."""
     cz, sz, cy, sy = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
@@ -112,6 +132,7 @@ def random_pictures(
     device: torch.device,
     noise: NoiseBank,
     queue_odds: float = 0.0,
+    terrain: Terrain = FLAT,
 ) -> Iterator[Picture]:
     """Render several views of one city.
 
@@ -125,19 +146,24 @@ def random_pictures(
         device: Where to render.
         noise: Texture source on the device.
         queue_odds: Probability that a car stands close ahead of the camera's.
+        terrain: That the city stands on.
 
     Yields:
         One picture a view, in order.
     """
-    city = City(city_seed)
+    city = City(city_seed, terrain)
     attempt = 0
     for wanted in conditions:
         while True:
             view_seed = city_seed * 1000 + attempt
             attempt += 1
             view = draw_view(city, view_seed, height, width)
-            cars = traffic(city.style, view_seed, view.x, view.y, view.yaw, queue_odds)
-            geometry = _geometry(city, view, view_seed, cars, height, width, device, noise)
+            place = (view.x, view.y)
+            things = [traffic(city.style, view_seed, *place, view.yaw, queue_odds, terrain)]
+            if view.clutter:
+                things.append(clutter(view_seed, *place, terrain))
+            view = on_terrain(view, terrain)
+            geometry = _geometry(city, view, things, height, width, device, noise)
             depth = geometry.depth().cpu().numpy()
             if np.quantile(depth, 0.1) > 1.0 and np.median(depth) > 2.5:
                 break
@@ -155,8 +181,7 @@ def random_pictures(
 def _geometry(
     city: City,
     view: RandomView,
-    seed: int,
-    cars: Primitives,
+    things: list[Primitives],
     height: int,
     width: int,
     device: torch.device,
@@ -164,14 +189,12 @@ def _geometry(
 ) -> Geometry:
     """Build the scene around a view and cast its rays."""
     solids, lamps = city.near(view.x, view.y)
-    parts = [solids, cars]
-    if view.clutter:
-        parts.append(clutter(seed, view.x, view.y))
     camera = Camera(
         torch.as_tensor(view.K, dtype=torch.float32, device=device),
         torch.as_tensor(view.T_world_camera, dtype=torch.float32, device=device),
         height,
         width,
     )
-    scene = Scene(concatenate(parts).to(device), lamps, city.style)
+    everything = concatenate([solids, *things]).to(device)
+    scene = Scene(everything, lamps, city.style, city.terrain)
     return Geometry(scene, camera, noise)

@@ -3,6 +3,7 @@
 import numpy as np
 from ssd_depth_core.synthdrive import props
 from ssd_depth_core.synthdrive.primitives import Builder, Material, Primitives, Shape
+from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
 from ssd_depth_core.synthdrive.world import CityStyle, LANE_WIDTH_M
 
 FREE_M = 9.0
@@ -12,17 +13,24 @@ FREE_IN_QUEUE_M = 14.0
 
 
 def traffic(
-    style: CityStyle, seed: int, x: float, y: float, yaw: float, queue_odds: float = 0.0
+    style: CityStyle,
+    seed: int,
+    x: float,
+    y: float,
+    yaw: float,
+    queue_odds: float = 0.0,
+    terrain: Terrain = FLAT,
 ) -> Primitives:
     """Put cars, cyclists and people onto the roads around a camera, for a single picture.
 
     Args:
         style: Of the city.
         seed: Of the traffic.
-        x: Of the camera's car, which is left free [m].
+        x: Of the camera's car in street coordinates, which is left free [m].
         y: Likewise [m].
         yaw: Heading of that car [rad].
         queue_odds: Probability that another car stands close ahead, as at a red light.
+        terrain: That all stand on.
 
     Returns:
         Solids, possibly none besides one far below the ground.
@@ -39,7 +47,7 @@ def traffic(
         ahead = 2.5 + queue.uniform(2.5, 7.0)  # half a car, and the gap to it
         aside = queue.normal(0.0, 0.3)
         c, s = np.cos(yaw), np.sin(yaw)
-        builder.place(x + c * ahead - s * aside, y + s * ahead + c * aside, yaw)
+        builder.place(x + c * ahead - s * aside, y + s * ahead + c * aside, yaw, tilted=True)
         props.car(builder, queue, lights_on=True, kinds=('car', 'suv', 'van'))
     free_m = FREE_IN_QUEUE_M if queued else FREE_M
     for axis in (0, 1):  # roads along x, then along y
@@ -58,7 +66,7 @@ def traffic(
                     heading = (0.0 if direction > 0 else np.pi) + (np.pi / 2 if axis else 0.0)
                     clear = np.hypot(place[0] - x, place[1] - y) > free_m
                     if clear and rng.random() < density:
-                        builder.place(*place, heading + rng.normal(0.0, 0.03))
+                        builder.place(*place, heading + rng.normal(0.0, 0.03), tilted=True)
                         if rng.random() < 0.08:
                             props.cyclist(builder, rng)
                         else:
@@ -69,16 +77,17 @@ def traffic(
         c, s = np.cos(yaw), np.sin(yaw)
         builder.place(x + c * ahead - s * aside, y + s * ahead + c * aside, rng.uniform(0, 6.3))
         props.pedestrian(builder, rng)
-    return builder.build()
+    return builder.build(terrain)
 
 
-def clutter(seed: int, x: float, y: float) -> Primitives:
+def clutter(seed: int, x: float, y: float, terrain: Terrain = FLAT) -> Primitives:
     """Strew shapes that no street has: they keep a network from learning our streets by heart.
 
     Args:
         seed: Of the clutter.
-        x: Around this place [m].
+        x: Around this place in street coordinates [m].
         y: Likewise [m].
+        terrain: That all stand on.
 
     Returns:
         Solids standing on the ground.
@@ -96,4 +105,4 @@ def clutter(seed: int, x: float, y: float) -> Primitives:
         size = (float(half[0]), float(half[1]), float(half[2]))
         tint = props.colour(rng, 0.03, 0.8, 1.0)
         builder.add(shape, (0, 0, size[2]), size, tint, **style)  # type: ignore[arg-type]
-    return builder.build()
+    return builder.build(terrain)
