@@ -6,6 +6,7 @@ A row for each condition of one street, a column for each instant, and a last ro
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,7 +101,7 @@ def _twins(scenes: Sequence[SceneRecord], street: str | None) -> list[SceneRecor
     return found
 
 
-def _read(path: Path, flags: int) -> NDArray[np.generic]:
+def _read(path: Path, flags: int) -> NDArray[Any]:
     picture = cv2.imread(str(path), flags)
     if picture is None:
         raise OSError(f'picture {path} is missing or damaged; render the set again')
@@ -116,7 +117,7 @@ def _coloured(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
     return painted
 
 
-def _row(label: str, pictures: Sequence[NDArray[np.generic]]) -> NDArray[np.uint8]:
+def _row(label: str, pictures: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
     strip = np.concatenate(pictures, axis=1).astype(np.uint8)
     line = np.full((LABEL_PX, strip.shape[1], 3), 255, np.uint8)
     cv2.putText(line, label, (2, LABEL_PX - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1)
