@@ -52,6 +52,8 @@ DESCRIPTIONS: dict[Condition, str] = {
     'snow': 'Synthetic street, snow',
 }
 """Readers of nuScenes tell the condition by the words in the description."""
+KEY_FRAME_HZ = 2.0
+"""nuScenes' samples a second."""
 
 Format = Literal['nuscenes', 'robotcar']
 Split = Literal['train', 'validation', 'test']
@@ -81,6 +83,12 @@ class RenderConfig(DriveConfig):
             ValueError: If a value is out of its range or a condition comes twice.
         """
         DriveConfig.__post_init__(self)
+        rig = self.mounts()
+        if min([rig.camera_hz, *(mount.hz for mount in rig.lidars)]) < KEY_FRAME_HZ:
+            raise ValueError(
+                f'camera_hz and lidar_hz must be >= {KEY_FRAME_HZ:g}: every sensor has its part '
+                f'in every sample; got {self.camera_hz} and {self.lidar_hz}'
+            )
         if min(self.num_streets, self.num_workers) < 1:
             raise ValueError(
                 f'num_streets and num_workers must be >= 1, got {self.num_streets} and '

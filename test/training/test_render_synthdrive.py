@@ -188,6 +188,8 @@ def test_descriptions_tell_the_condition():
         ({'conditions': ()}, 'one or more, each once'),
         ({'conditions': ('night', 'night')}, 'one or more, each once'),
         ({'duration_s': 0.0}, 'times must be positive'),
+        ({'camera_hz': 1.0}, 'camera_hz and lidar_hz must be >= 2: .* got 1.0 and None'),
+        ({'lidar_hz': 1.9}, 'got None and 1.9'),
     ],
 )
 def test_config_out_of_range_is_refused(fields, message):
