@@ -182,7 +182,8 @@ class _House:
         builder, rng = self._builder, self._rng
         half = self._width / 2 - 0.3
         builder.add(Shape.BOX, (0.0, self._front, 1.55), (half, 0.05, 1.55), self._trim)
-        bright, warmth = rng.uniform(0.1, 1.2), rng.uniform(0.55, 0.95)
+        # Brighter panes than these are white squares in a picture exposed for the street.
+        bright, warmth = rng.uniform(0.03, 0.3), rng.uniform(0.55, 0.95)
         glow: Vector = (bright, bright * (1 + warmth) / 2, bright * warmth)
         panes = min(max(round(self._width / 4.0), 1), 3)
         for x in (np.arange(panes) + 0.5) / panes * 2 * half - half:
