@@ -6,6 +6,7 @@ earlier than the box begins.
 """
 
 from collections.abc import Sequence
+import itertools
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ VISIBILITY = ((0.4, 'v0-40'), (0.6, 'v40-60'), (0.8, 'v60-80'), (np.inf, 'v80-10
 """nuScenes' levels, each with its upper end; tokens are '1' to '4'."""
 NEAR_M = 0.1
 """Points nearer to the camera's plane are not in the picture; and the slack of exact depth."""
-_LATTICE = np.stack(np.meshgrid(*[np.linspace(-0.4, 0.4, 5)] * 3), -1).reshape(-1, 3)
+_LATTICE = np.array(list(itertools.product(np.linspace(-0.4, 0.4, 5), repeat=3)), np.float64)
 """Points of a box of unit size, (125, 3), off its faces, which hardly anything fills."""
 
 Row = dict[str, Any]
@@ -120,7 +121,7 @@ def inside(box: ActorBox, points: Float) -> NDArray[np.bool_]:
         (N,).
     """
     local = _moved(np.linalg.inv(box.T_world_box), points)
-    return (np.abs(local) <= _extent(box) / 2).all(1)
+    return np.asarray((np.abs(local) <= _extent(box) / 2).all(1), np.bool_)
 
 
 def visible_share(box: ActorBox, frames: Sequence[CameraFrame]) -> float:
