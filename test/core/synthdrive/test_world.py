@@ -2,7 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ssd_depth_core.synthdrive.primitives import Material
+from ssd_depth_core.synthdrive.primitives import Material, Shape
+from ssd_depth_core.synthdrive.terrain import draw_terrain
 from ssd_depth_core.synthdrive.world import City, city_style, LANE_WIDTH_M, to_tensor
 import torch
 
@@ -84,3 +85,31 @@ def test_styles_vary_within_their_ranges():
         colours = (*style.asphalt, *style.paint, *style.pavement)
         assert 0 < min(colours) <= max(colours) < 1
     assert dataclasses.replace(styles[0], seed=1) != styles[0]
+
+
+@pytest.mark.parametrize('seed', [1, 4, 5])
+def test_on_hills_houses_keep_out_of_the_road_and_reach_the_ground(seed):
+    terrain, style = draw_terrain(seed), city_style(seed)
+    solids, lamps = City(seed, terrain).near(30.0, 20.0, 120.0)
+    wide = solids.half_size[:, :2].amin(1) > 1.3  # wider than a bus
+    tall = solids.half_size[:, 2] > 1.2
+    houses = solids.select((solids.shape == Shape.BOX) & wide & tall)
+    assert len(houses) > 50
+    sides = (-1.0, 0.0, 1.0)
+    foot = torch.tensor([[x, y, -1.0] for x in sides for y in sides])
+    foot = (foot * houses.half_size[:, None]) @ houses.rotation.transpose(1, 2)
+    x, y, z = (foot + houses.center[:, None]).unbind(-1)
+    inset = [
+        (at - (at / pitch).round() * pitch).abs() - half
+        for at, pitch, half in zip(
+            terrain.to_street(x, y), style.pitch, style.half_road[::-1], strict=True
+        )
+    ]
+    low = (z - terrain.height(x, y)).amin(1) < 2.0
+    assert torch.minimum(*inset)[low].min() > 1.0
+    bodies = houses.select(houses.material == Material.FACADE)
+    bottom = bodies.center[:, 2] - bodies.half_size[:, 2]
+    stands = (bottom - terrain.height(*bodies.center[:, :2].unbind(1))).abs() < 1e-3
+    assert stands.sum() > 10
+    height = lamps.position[:, 2] - terrain.height(*lamps.position[:, :2].T)
+    assert 4.0 < height.min() < height.max() < 10.0
