@@ -156,8 +156,8 @@ def _extent(box: ActorBox) -> Float:
     return np.array([length, width, height])
 
 
-def _moved(T: Float, points: Float) -> Float:
-    return points @ T[:3, :3].T + T[:3, 3]
+def _moved(T: NDArray[np.floating], points: Float) -> Float:
+    return np.asarray(points @ T[:3, :3].T + T[:3, 3], np.float64)
 
 
 def _named(table: str, names: set[str]) -> list[Row]:
