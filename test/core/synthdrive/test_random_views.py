@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.synthdrive.materials import NoiseBank
-from ssd_depth_core.synthdrive.random_views import draw_view, random_pictures
+from ssd_depth_core.synthdrive.random_views import draw_view, on_terrain, random_pictures
+from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
 from ssd_depth_core.synthdrive.world import City
 import torch
 
@@ -84,3 +85,25 @@ def test_views_vary_within_their_ranges():
         assert R[2, 1] < -0.8  # the picture's down is the world's down
     again = draw_view(city, 7, 192, 320)
     np.testing.assert_array_equal(again.T_world_camera, views[7].T_world_camera)
+
+
+def test_views_on_hills_keep_their_camera_in_the_car():
+    terrain, city = draw_terrain(3), City(3)
+    for seed in range(5):
+        view = draw_view(city, seed, 96, 160)
+        assert on_terrain(view, FLAT) is view
+        place = np.array([view.x, view.y])
+        moved = on_terrain(view, terrain)
+        T_flat, T_hilly = (ground.pose(place, view.yaw) for ground in (FLAT, terrain))
+        np.testing.assert_allclose(
+            np.linalg.inv(T_hilly) @ moved.T_world_camera,
+            np.linalg.inv(T_flat) @ view.T_world_camera,
+            atol=1e-9,
+        )
+        np.testing.assert_allclose((moved.x, moved.y), T_hilly[:2, 3])
+        np.testing.assert_allclose(
+            (np.cos(moved.yaw), np.sin(moved.yaw)),
+            T_hilly[:2, 0] / np.hypot(*T_hilly[:2, 0]),
+        )
+        eye = moved.T_world_camera[:3, 3]
+        assert 1.0 < eye[2] - terrain.height(eye[:1], eye[1:2])[0] < 2.3
