@@ -81,6 +81,23 @@ class Actors:
             torch.as_tensor(turn, dtype=torch.float32),
         )
 
+    def motions(self, t: float, seconds: float) -> Float:
+        """Say how everyone moves.
+
+        Args:
+            t: Since the car set out [s].
+            seconds: For how long.
+
+        Returns:
+            (A, 4, 4): takes places on actor i in the world at `t` to where they are later.
+        """
+        placed = (self._placed(*self.on_sheet(when)[:2]) for when in (t, t + seconds))
+        (place, turn), (later, turned) = placed
+        T = np.tile(np.eye(4), (len(place), 1, 1))
+        T[:, :3, :3] = turned @ turn.swapaxes(1, 2)
+        T[:, :3, 3] = later - (T[:, :3, :3] @ place[..., None])[..., 0]
+        return T
+
     def boxes(self, t: float) -> tuple[ActorBox, ...]:
         """Give the boxes of everyone in view.
 

@@ -7,6 +7,7 @@ from ssd_depth_core.synthdrive.casting import NOSE_M, TAIL_M
 from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
 from ssd_depth_core.synthdrive.trajectory import draw_path
 from ssd_depth_core.synthdrive.world import city_style, PAVEMENT_HEIGHT_M
+import torch
 
 END_S = 30.0
 TIMES = np.arange(0.0, END_S, 0.5)
@@ -43,6 +44,19 @@ def overlap(a, b):
 
 def own_place(path, actors, t):
     return path.at(actors.motion.at(float(t))[0])
+
+
+def test_motions_take_everyone_from_one_instant_to_another(drive):
+    _, actors, _ = drive
+    before, after = actors.at(4.0), actors.at(4.03)
+    motions = actors.motions(4.0, 0.03)
+    both = np.intersect1d(before.actor.numpy(), after.actor.numpy())
+    before, after = (s.select(torch.as_tensor(np.isin(s.actor, both))) for s in (before, after))
+    T = torch.as_tensor(motions, dtype=torch.float32)[before.actor]
+    moved = (T[:, :3, :3] @ before.center[..., None])[..., 0] + T[:, :3, 3]
+    np.testing.assert_allclose(moved, after.center, atol=1e-3)
+    np.testing.assert_allclose(T[:, :3, :3] @ before.rotation, after.rotation, atol=1e-4)
+    assert (after.center - before.center).norm(dim=1).max() > 0.1
 
 
 def test_overlap_of_rectangles():
