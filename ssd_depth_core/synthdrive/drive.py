@@ -3,18 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
+from zlib import crc32
 
 import numpy as np
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.synthdrive import lidar
 from ssd_depth_core.synthdrive.actors import Actors
-from ssd_depth_core.synthdrive.camera import Camera
-from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
-from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
+from ssd_depth_core.synthdrive.camera import Camera, untile
+from ssd_depth_core.synthdrive.imaging import AutoExposure, draw_sensor, expose
+from ssd_depth_core.synthdrive.lighting import Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
+from ssd_depth_core.synthdrive.motion_blur import blur, image_motion
+from ssd_depth_core.synthdrive.precipitation import draw_precipitation, fall
 from ssd_depth_core.synthdrive.primitives import concatenate
 from ssd_depth_core.synthdrive.rig import CameraMount, LidarMount, load_rig, Rig
 from ssd_depth_core.synthdrive.sensors import ActorBox, CameraFrame, EgoPose, LidarSweep
+from ssd_depth_core.synthdrive.sky import draw_sky
 from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
 from ssd_depth_core.synthdrive.trajectory import draw_path
 from ssd_depth_core.synthdrive.world import City
@@ -106,12 +110,13 @@ def render_drive(
         Pictures and sweeps in the order of their stamps; cameras fire together.
     """
     stage = Stage(config, condition, device)
+    meters = {camera.channel: AutoExposure(stage.sensor) for camera in config.mounts().cameras}
     with torch.inference_mode():
         for t, mount in _ticks(config):
             if isinstance(mount, LidarMount):
                 yield stage.sweep(t, mount)
             else:
-                yield stage.picture(t, mount)
+                yield stage.picture(t, mount, meters[mount.channel])
 
 
 def count_records(config: DriveConfig) -> int:
@@ -151,6 +156,12 @@ def _ticks(config: DriveConfig) -> list[tuple[float, CameraMount | LidarMount]]:
     return sorted(ticks, key=lambda tick: (tick[0], tick[1].channel))
 
 
+def _generator(*key: int) -> torch.Generator:
+    """Give randomness on the CPU that depends on all the numbers."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
 class Stage:
     """Put city, car and everything else that moves where they are at an instant."""
 
@@ -170,6 +181,8 @@ class Stage:
         self._path = draw_path(self._city.style, config.seed, length, terrain=terrain)
         self._actors = Actors(self._city.style, self._path, config.seed, end_s, terrain)
         self._sky = draw_sky(condition, config.seed)
+        # One sensor for the whole drive, fresh noise for every picture.
+        self.sensor = draw_sensor(condition, _generator(config.seed))
         self._noise = NoiseBank(device=device)
 
     def ego(self, t: float) -> EgoPose:
@@ -212,37 +225,59 @@ class Stage:
         """
         return self._actors.boxes(self._config.start_s + t)
 
-    def picture(self, t: float, mount: CameraMount) -> CameraFrame:
+    def picture(
+        self, t: float, mount: CameraMount, meter: AutoExposure | None = None
+    ) -> CameraFrame:
         """Take one camera's picture.
 
         Args:
             t: Since the recording began [s].
             mount: The camera.
+            meter: The camera's exposure control, stepped through all pictures before this one;
+                None for one that has settled.
 
         Returns:
             Picture, depth and pose.
         """
         config, pose = self._config, self.ego(t)
-        size = (config.image_height, config.image_width)
-        K = mount.intrinsics(*size)
-        T = pose.T_world_ego @ mount.T_ego_camera
-        camera = Camera(
-            torch.as_tensor(K, dtype=torch.float32, device=self._device),
-            torch.as_tensor(T, dtype=torch.float32, device=self._device),
-            *size,
-        )
+        K = mount.intrinsics(config.image_height, config.image_width)
+        camera = self._camera(pose, mount)
         geometry = Geometry(self.scene(t), camera, self._noise)
-        yaw = float(np.arctan2(pose.T_world_ego[1, 0], pose.T_world_ego[0, 0]))
-        x, y = (float(value) for value in pose.T_world_ego[:2, 3])
-        # One sensor for the whole drive, fresh noise for every picture.
-        sensor = draw_sensor(self._condition, torch.Generator().manual_seed(config.seed))
-        noise = torch.Generator().manual_seed(pose.timestamp_us + config.seed)
         depth = geometry.depth()
-        image = expose(geometry.radiance(self._sky, (x, y, yaw)), depth, sensor, noise)
+        radiance = geometry.radiance(self._sky, pose.T_world_ego)
+        meter = meter or AutoExposure(self.sensor)
+        exposure = meter.step(t, radiance)
+        radiance = blur(radiance, self._motion(geometry, t, exposure.time_s, mount))
+        # What has landed on a lens stays there; what falls does not.
+        own = (config.seed, crc32(mount.channel.encode()))
+        weather = draw_precipitation(self._condition, _generator(*own))
+        generator = _generator(*own, pose.timestamp_us)
+        radiance = fall(radiance, depth, camera.K, exposure.time_s, weather, generator)
+        image = expose(radiance, camera.K, exposure, self.sensor, generator)
         return CameraFrame(
             channel=mount.channel, ego_pose=pose, image=image.cpu().numpy(),
             depth=depth.cpu().numpy(), K=K, T_ego_camera=mount.T_ego_camera,
         )  # fmt: skip
+
+    def _camera(self, pose: EgoPose, mount: CameraMount) -> Camera:
+        size = (self._config.image_height, self._config.image_width)
+        K, T = (
+            torch.as_tensor(matrix, dtype=torch.float32, device=self._device)
+            for matrix in (mount.intrinsics(*size), pose.T_world_ego @ mount.T_ego_camera)
+        )
+        return Camera(K, T, *size)
+
+    def _motion(
+        self, geometry: Geometry, t: float, seconds: float, mount: CameraMount
+    ) -> torch.Tensor:
+        """Say how far every pixel's content moves while the shutter is open, (H, W, 2) [px]."""
+        index, position = geometry.hits.index, geometry.surface.position
+        actor = torch.where(index >= 0, geometry.scene.solids.actor[index.clamp(min=0)], -1)
+        T = position.new_tensor(self._actors.motions(self._config.start_s + t, seconds))[actor]
+        moved = (T[..., :3, :3] @ position[..., None])[..., 0] + T[..., :3, 3]
+        moved = torch.where((actor >= 0)[..., None], moved, position)
+        now, later = geometry.camera, self._camera(self.ego(t + seconds), mount)
+        return image_motion(untile(position, now), untile(moved, now), now, later)
 
     def sweep(self, t: float, mount: LidarMount) -> LidarSweep:
         """Take one turn of the LiDAR; all its rays belong to one instant.

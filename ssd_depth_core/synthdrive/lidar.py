@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.synthdrive.camera import TILE
 from ssd_depth_core.synthdrive.ground import GROUND
-from ssd_depth_core.synthdrive.lighting import Scene, Sky
+from ssd_depth_core.synthdrive.lighting import Scene
 from ssd_depth_core.synthdrive.renderer import cast_bundles
 from ssd_depth_core.synthdrive.rig import LidarMount
+from ssd_depth_core.synthdrive.sky import Sky
 import torch
 
 DARK_REFLECTANCE = 0.1

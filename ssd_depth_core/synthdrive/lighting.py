@@ -1,9 +1,9 @@
-"""Light on surfaces: radiance that arrives at the camera by day, by night and in the wet."""
+"""Light on surfaces: radiance that arrives at the camera in every light and weather."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from ssd_depth_core.conditions import Condition, CONDITIONS
+from numpy.typing import NDArray
 from ssd_depth_core.synthdrive.camera import Camera, tile, untile
 from ssd_depth_core.synthdrive.ground import GROUND, Ground, ground_of, LEVEL
 from ssd_depth_core.synthdrive.materials import Appearance, appearance, NoiseBank
@@ -17,89 +17,18 @@ from ssd_depth_core.synthdrive.renderer import (
     Surface,
     surface_at,
 )
+from ssd_depth_core.synthdrive.sky import Sky
 from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
+from ssd_depth_core.synthdrive.weather import smear, weathered
 from ssd_depth_core.synthdrive.world import CityStyle, Lamps, to_tensor
 import torch
-from torch.nn import functional
 
 MAX_LAMPS = 24
 """Of street lamps, and as many of vehicles' lamps: the nearest ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sky:
-    """Hold where light comes from and what the air does to it."""
-
-    to_sun: tuple[float, float, float]
-    """Unit, towards the sun, or the zenith where overcast: then shadows are contact shadows."""
-    sun: tuple[float, float, float]
-    """Linear RGB irradiance on a surface that faces it."""
-    zenith: tuple[float, float, float]
-    horizon: tuple[float, float, float]
-    """Linear RGB radiance of the sky."""
-    clouds: float
-    """How much they stand out, in [0, 1]."""
-    extinction: float
-    """Of light by fog and rain [1/m]."""
-    wetness: float
-    """Of the ground, in [0, 1]."""
-    night: bool
-    """Whether lamps and windows shine."""
-    head_lamps: float
-    """Strength of the own car's, 0 by day."""
-
-
-def draw_sky(condition: Condition, seed: int) -> Sky:
-    """Draw the light and weather of one scene.
-
-    Args:
-        condition: Kind of light and weather.
-        seed: Of the draw; the same seed gives the same sky.
-
-    Returns:
-        The sky.
-    """
-    rng = np.random.default_rng([seed, 10, CONDITIONS.index(condition)])
-    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(12.0, 75.0))
-    level = np.cos(elevation)
-    sun_at = (level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation))
-    if condition == 'night':
-        glow = rng.uniform(0.0008, 0.012)
-        tint = np.array([1.0, 0.85, 0.7]) if rng.random() < 0.6 else np.array([0.7, 0.85, 1.1])
-        return Sky(
-            to_sun=(0.0, 0.0, 1.0), sun=(0.0, 0.0, 0.0), zenith=_rgb(glow * 0.4 * tint),
-            horizon=_rgb(glow * tint), clouds=0.2, extinction=rng.uniform(0.0, 0.003),
-            wetness=0.0, night=True, head_lamps=rng.uniform(0.5, 1.5),
-        )  # fmt: skip
-    if condition == 'day-rain':
-        grey = rng.uniform(0.45, 1.0) * np.array([0.95, 1.0, 1.06])
-        return Sky(
-            to_sun=(0.0, 0.0, 1.0), sun=_rgb(0.25 * grey), zenith=_rgb(grey),
-            horizon=_rgb(grey * rng.uniform(0.7, 1.0)), clouds=rng.uniform(0.0, 0.25),
-            extinction=rng.uniform(0.002, 0.014), wetness=rng.uniform(0.5, 1.0), night=False,
-            head_lamps=0.0,
-        )  # fmt: skip
-    overcast = rng.random() < 0.25
-    if overcast:
-        grey = rng.uniform(0.7, 1.2) * np.array([1.0, 1.0, 1.03])
-        return Sky(
-            to_sun=(0.0, 0.0, 1.0), sun=_rgb(0.3 * grey), zenith=_rgb(grey),
-            horizon=_rgb(grey * rng.uniform(0.8, 1.1)), clouds=rng.uniform(0.0, 0.4),
-            extinction=rng.uniform(0.0, 0.003), wetness=0.0, night=False, head_lamps=0.0,
-        )  # fmt: skip
-    warmth = np.array([1.0, 0.93 - 0.25 * level**3, 0.84 - 0.45 * level**3])
-    blue = rng.uniform(0.2, 0.6) * np.array([0.45, 0.7, 1.15])
-    haze = rng.uniform(0.5, 1.1) * np.array([0.85, 0.95, 1.0])
-    return Sky(
-        to_sun=sun_at, sun=_rgb(rng.uniform(1.2, 2.6) * warmth), zenith=_rgb(blue),
-        horizon=_rgb(haze), clouds=rng.uniform(0.0, 1.0), extinction=rng.uniform(0.0, 0.0025),
-        wetness=0.0, night=False, head_lamps=0.0,
-    )  # fmt: skip
-
-
-def _rgb(values: np.ndarray) -> tuple[float, float, float]:
-    r, g, b = (float(value) for value in values)
-    return r, g, b
+HAZE_M = 400.0
+"""Air beyond this changes nothing more."""
+ROUGHNESS_RAD = 0.08
+"""By which the facets of a wet road spread reflections upwards and downwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +67,7 @@ class Geometry:
         self.ground = scene.ground()
         self.hits = cast(scene.solids, camera, self.ground)
         self.surface = surface_at(scene.solids, camera, self.hits, self.ground)
-        self.look = appearance(self.surface, scene.solids, scene.style, noise)
+        self.look = self._painted(self.surface)
 
     def depth(self) -> torch.Tensor:
         """Give the exact depth.
@@ -148,20 +77,24 @@ class Geometry:
         """
         return untile(self.hits.distance, self.camera)
 
-    def radiance(self, sky: Sky, ego: tuple[float, float, float]) -> torch.Tensor:
+    def radiance(self, sky: Sky, T_world_ego: NDArray[np.float64]) -> torch.Tensor:
         """Light the scene.
 
         Args:
             sky: Light and weather.
-            ego: x, y [m] and yaw [rad] of the camera's car, for its head lamps.
+            T_world_ego: Of the camera's car, (4, 4), for its head lamps.
 
         Returns:
             (H, W, 3) linear RGB, unbounded above.
         """
-        lit = self._lit(self.surface, self.look, self.hits, sky, ego, shadows=True)
+        lit = self._lit(self.surface, self.look, self.hits, sky, T_world_ego, shadows=True)
         if sky.wetness > 0:
-            lit = self._wet(lit, sky, ego)
-        return untile(self._through_air(lit, self.hits, self.surface, sky), self.camera)
+            lit = self._wet(lit, sky, T_world_ego)
+        lit = self._through_air(lit, self._range(self.hits), self.hits, self.surface, sky)
+        return untile(lit, self.camera)
+
+    def _painted(self, surface: Surface) -> Appearance:
+        return appearance(surface, self.scene.solids, self.scene.style, self.noise)
 
     def _lit(
         self,
@@ -169,20 +102,17 @@ class Geometry:
         look: Appearance,
         hits: Hits,
         sky: Sky,
-        ego: tuple[float, float, float],
+        T_world_ego: NDArray[np.float64],
         *,
         shadows: bool,
     ) -> torch.Tensor:
         new = surface.position.new_tensor
-        albedo = look.albedo
-        if sky.wetness:
-            albedo = torch.where(
-                (hits.index == GROUND)[..., None], albedo * (1 - 0.5 * sky.wetness), albedo
-            )
+        scene = self.scene
+        look = weathered(look, surface, scene.solids, scene.style, self.noise, sky)
         to_sun = new(sky.to_sun)
         facing = (look.normal @ to_sun).clamp(min=0)
         if shadows and max(sky.sun) > 0:
-            facing = facing * ~shadowed(self.scene.solids, surface, to_sun)
+            facing = facing * ~shadowed(scene.solids, surface, to_sun)
         # Walls see half the sky, and less of it near the ground where the street shuts it out.
         open_sky = 0.5 + 0.5 * look.normal[..., 2]
         low = 0.55 + 0.45 * (surface.above / 4.0).clamp(0, 1)
@@ -190,9 +120,11 @@ class Geometry:
         ambient = 0.55 * (new(sky.zenith) + new(sky.horizon)) / 2
         bounce = 0.12 * new(sky.sun) * float(to_sun[2].clamp(min=0))
         light = facing[..., None] * new(sky.sun) + open_sky[..., None] * ambient + bounce * 0.5
+        if sky.snow:  # light goes back and forth between snow and clouds, and to walls from below
+            light = light + sky.snow * ambient * (0.4 + 0.5 * (1 - open_sky))[..., None]
         if sky.night:
-            light = light + self._lamp_light(surface, look, sky, ego)
-        radiance = albedo * light
+            light = light + self._lamp_light(surface, look, sky, T_world_ego)
+        radiance = look.albedo * light
         mirrored = surface.direction - 2 * look.normal * (surface.direction * look.normal).sum(
             -1, keepdim=True
         )
@@ -201,7 +133,8 @@ class Geometry:
         shiny = (hits.index >= 0)[..., None] * fresnel[..., None]
         radiance = radiance * (1 - shiny) + shiny * self._sky_radiance(mirrored, sky)
         if sky.night:
-            radiance = radiance + look.emission
+            # Lamps dazzle: a head lamp is far brighter than a window than their paint tells.
+            radiance = radiance + look.emission * (1 + 0.5 * look.emission.amax(-1, keepdim=True))
         is_sky = (hits.index == SKY)[..., None]
         return torch.where(is_sky, self._sky_radiance(surface.direction, sky), radiance)
 
@@ -220,11 +153,15 @@ class Geometry:
             colour = colour * (1 - cover) + white * cover
         near_sun = (direction @ new(sky.to_sun)).clamp(min=0)
         halo = (near_sun**64 * 0.6 + near_sun**8 * 0.08)[..., None] * new(sky.sun)
-        street = 0.25 * new(sky.horizon)
+        street = (0.25 + 0.5 * sky.snow) * new(sky.horizon)
         return torch.where((up < 0)[..., None], street, colour + halo)
 
     def _lamp_light(
-        self, surface: Surface, look: Appearance, sky: Sky, ego: tuple[float, float, float]
+        self,
+        surface: Surface,
+        look: Appearance,
+        sky: Sky,
+        T_world_ego: NDArray[np.float64],
     ) -> torch.Tensor:
         """Add street lamps, other cars' lamps and the own head lamps, (T, R, 3)."""
         # Coordinates first, (3, T, R): dozens of lamps run twice as fast over whole planes.
@@ -254,49 +191,52 @@ class Geometry:
             forward = solids.rotation[i, :, 0] * sense
             total += _beam(position, normal, solids.center[i], forward, solids.emission[i] * 1.5)
         if sky.head_lamps:
-            x, y, yaw = ego
-            c, s = float(np.cos(yaw)), float(np.sin(yaw))
-            terrain, at = self.scene.terrain, (np.array(x), np.array(y))
-            z, (by_x, by_y) = float(terrain.height(*at)), terrain.gradient(*at)
-            rise = float(c * by_x + s * by_y)
-            forward = position.new_tensor([c, s, rise - 0.02])
+            T = position.new_tensor(T_world_ego)
             for side in (-0.65, 0.65):
-                ahead = (x + c * 1.8 - s * side, y + s * 1.8 + c * side)
-                lamp = position.new_tensor([*ahead, z + 1.8 * rise + 0.7])
-                power_own = position.new_tensor([30.0, 29.0, 26.0]) * sky.head_lamps
+                lamp = T[:3, :3] @ position.new_tensor([1.8, side, 0.7]) + T[:3, 3]
+                forward = T[:3, :3] @ position.new_tensor([1.0, 0.0, -0.02])
+                power_own = position.new_tensor([70.0, 67.0, 60.0]) * sky.head_lamps
                 total += _beam(position, normal, lamp, forward, power_own)
         return total.movedim(0, -1).contiguous()
 
-    def _wet(self, lit: torch.Tensor, sky: Sky, ego: tuple[float, float, float]) -> torch.Tensor:
+    def _wet(self, lit: torch.Tensor, sky: Sky, T_world_ego: NDArray[np.float64]) -> torch.Tensor:
         """Let the wet ground mirror what stands on it, by a second ray."""
         ground = self.hits.index == GROUND
-        solids, seen = self.scene.solids, self.surface
-        hits, surface = cast_mirrored(solids, self.camera, seen, ground, self.ground)
-        look = appearance(surface, self.scene.solids, self.scene.style, self.noise)
-        image = self._lit(surface, look, hits, sky, ego, shadows=False)
-        # Rough water smears reflections up and down.
-        picture = untile(image, self.camera).permute(2, 0, 1)[None]  # (1, 3, H, W)
-        reach = max(1, self.camera.height // 64)
-        smear = functional.avg_pool2d(
-            functional.pad(picture, (0, 0, reach, reach), mode='replicate'), (2 * reach + 1, 1), 1
-        )
-        smear = tile(smear[0].permute(1, 2, 0))  # (T, R, 3)
-        cosine = -(self.surface.direction * self.surface.normal).sum(-1).clamp(-1, 0)
+        solids, seen, camera = self.scene.solids, self.surface, self.camera
+        hits, surface = cast_mirrored(solids, camera, seen, ground, self.ground)
+        image = self._lit(surface, self._painted(surface), hits, sky, T_world_ego, shadows=False)
+        beyond = (self._range(hits) - self._range(self.hits)).clamp(min=0)
+        image = self._through_air(image, beyond, hits, surface, sky)
+        picture, where = untile(image, camera), untile(ground, camera)
+        pool = tile(smear(picture, where, max(1, camera.height // 64)))
+        rough = tile(smear(picture, where, max(1, int(ROUGHNESS_RAD * camera.K[1, 1]))))
+        # Where water stands it is a mirror, elsewhere it wets the stones.
+        depth = (self.look.gloss**2)[..., None]
+        image = pool * depth + rough * (1 - depth)
+        cosine = -(seen.direction * seen.normal).sum(-1).clamp(-1, 0)
         fresnel = 0.03 + 0.97 * (1 - cosine) ** 4
-        mirror = (ground * self.look.gloss * fresnel * sky.wetness)[..., None]
-        return lit * (1 - mirror) + smear * mirror
+        share = 0.4 + 0.6 * self.look.gloss
+        mirror = (ground * share * fresnel * sky.wetness)[..., None]
+        return lit * (1 - mirror) + image * mirror
+
+    def _range(self, hits: Hits) -> torch.Tensor:
+        """Give how far light came from hits to the eye, at most through all the haze, (T, R)."""
+        cosine = self.surface.direction @ self.camera.T_world_camera[:3, 2]
+        return (hits.distance / cosine).clamp(max=HAZE_M)
 
     def _through_air(
-        self, lit: torch.Tensor, hits: Hits, surface: Surface, sky: Sky
+        self, lit: torch.Tensor, range_: torch.Tensor, hits: Hits, surface: Surface, sky: Sky
     ) -> torch.Tensor:
         """Fade what is far into the horizon's colour (Koschmieder), spray lying low."""
         if sky.extinction == 0:
             return lit
-        distance = hits.distance.clamp(max=400.0)
         low = torch.exp(-surface.above.clamp(min=0) / 1.5)
-        through = torch.exp(-distance * sky.extinction * (1 + 1.5 * sky.wetness * low))
-        air = lit.new_tensor(sky.horizon) * (0.25 if sky.night else 0.85)
-        through = torch.where(hits.index == SKY, 1.0, through)[..., None]
+        density = sky.extinction * (1 + 1.5 * sky.wetness * low)
+        through = torch.exp(-range_ * density)
+        air = lit.new_tensor(sky.horizon) * sky.airlight
+        # Where the ground ends before the horizon, the air hides the edge.
+        is_sky = (hits.index == SKY) & (surface.direction[..., 2] >= 0)
+        through = torch.where(is_sky, 1.0, through)[..., None]
         return lit * through + air * (1 - through)
 
 

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.synthdrive.camera import Camera
-from ssd_depth_core.synthdrive.imaging import draw_sensor, expose
-from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene
+from ssd_depth_core.synthdrive.imaging import AutoExposure, draw_sensor, expose
+from ssd_depth_core.synthdrive.lighting import Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
+from ssd_depth_core.synthdrive.precipitation import draw_precipitation, fall
 from ssd_depth_core.synthdrive.primitives import concatenate, Primitives
+from ssd_depth_core.synthdrive.sky import draw_sky
 from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
 from ssd_depth_core.synthdrive.traffic import clutter, traffic
 from ssd_depth_core.synthdrive.world import City, LANE_WIDTH_M
@@ -162,6 +164,7 @@ def random_pictures(
             things = [traffic(city.style, view_seed, *place, view.yaw, queue_odds, terrain)]
             if view.clutter:
                 things.append(clutter(view_seed, *place, terrain))
+            T_world_ego = terrain.pose(np.array(place), view.yaw)
             view = on_terrain(view, terrain)
             geometry = _geometry(city, view, things, height, width, device, noise)
             depth = geometry.depth().cpu().numpy()
@@ -171,9 +174,13 @@ def random_pictures(
         for condition in wanted:
             generator = torch.Generator().manual_seed(view_seed)
             sky = draw_sky(condition, view_seed)
-            radiance = geometry.radiance(sky, (view.x, view.y, view.yaw))
+            radiance = geometry.radiance(sky, T_world_ego)
             sensor = draw_sensor(condition, generator)
-            image = expose(radiance, geometry.depth(), sensor, generator)
+            weather = draw_precipitation(condition, generator)
+            exposure = AutoExposure(sensor).step(0.0, radiance)
+            K, far = geometry.camera.K, geometry.depth()
+            radiance = fall(radiance, far, K, exposure.time_s, weather, generator)
+            image = expose(radiance, K, exposure, sensor, generator)
             images[condition] = image.cpu().numpy()
         yield Picture(view, images, depth)
 

@@ -3,6 +3,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.synthdrive import drive as drive_module
 from ssd_depth_core.synthdrive.drive import (
     count_records,
     DriveConfig,
@@ -127,6 +129,61 @@ def test_conditions_share_depth_sweeps_and_poses():
                 assert a.depth.tobytes() == b.depth.tobytes()
                 assert a.image.tobytes() != b.image.tobytes()
     assert pictures(night)[0].image.mean() < 0.7 * pictures(day)[0].image.mean()
+
+
+def test_depth_is_the_same_in_all_conditions():
+    first, *others = (
+        pictures(record(condition, duration_s=0.1, lidar_hz=0.0))[0] for condition in CONDITIONS
+    )
+    for other in others:
+        assert other.depth.tobytes() == first.depth.tobytes()
+        assert other.image.tobytes() != first.image.tobytes()
+
+
+def test_every_camera_keeps_its_drops_and_its_exposure_control(monkeypatch):
+    seen, meters = [], []
+
+    class Meter(drive_module.AutoExposure):
+        def step(self, t, radiance):
+            meters.append((self, t))
+            return super().step(t, radiance)
+
+    def falling(radiance, depth, K, time_s, weather, generator):
+        seen.append((weather, int(generator.initial_seed())))
+        return radiance
+
+    monkeypatch.setattr(drive_module, 'AutoExposure', Meter)
+    monkeypatch.setattr(drive_module, 'fall', falling)
+    channels = ('CAM_FRONT', 'CAM_BACK')
+    record('day-rain', channels=channels, duration_s=0.2, lidar_hz=0.0)
+    assert [t for _, t in meters] == [0.0, 0.0, 1 / 12, 1 / 12]
+    assert meters[0][0] is meters[2][0]
+    assert meters[1][0] is meters[3][0]
+    assert meters[0][0] is not meters[1][0]
+    assert seen[0][0] == seen[2][0]
+    assert seen[1][0] == seen[3][0]
+    assert seen[0][0] != seen[1][0]
+    assert len({fresh for _, fresh in seen}) == 4
+
+
+def test_driving_blurs_what_is_near_and_standing_does_not(monkeypatch):
+    stage = Stage(CONFIG, 'night', CPU)
+    ways = []
+
+    def watch(radiance, motion):
+        ways.append(motion.norm(dim=-1))
+        return radiance
+
+    monkeypatch.setattr(drive_module, 'blur', watch)
+    camera = RIG.cameras[0]
+    frame = stage.picture(0.2, camera)
+    assert frame.ego_pose.speed_mps > 3.0
+    road = ways[0][50:]
+    assert road.mean() > 3 * ways[0][:20].mean()
+    pose = stage.ego(0.2)
+    monkeypatch.setattr(stage, 'ego', lambda t: pose)
+    stage.picture(0.2, camera)
+    assert ways[1].median() < 1e-2 < 0.2 < ways[0].median()
 
 
 def test_same_seed_same_bytes_other_seed_other():

@@ -10,9 +10,10 @@ from ssd_depth_core.synthdrive.lidar import (
     keep_probability,
     sweep,
 )
-from ssd_depth_core.synthdrive.lighting import draw_sky, Scene
+from ssd_depth_core.synthdrive.lighting import Scene
 from ssd_depth_core.synthdrive.primitives import Shape
 from ssd_depth_core.synthdrive.rig import load_rig
+from ssd_depth_core.synthdrive.sky import draw_sky
 from ssd_depth_core.synthdrive.world import City
 
 (LIDAR,) = load_rig('nuscenes').lidars

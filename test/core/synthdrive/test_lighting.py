@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.synthdrive.camera import untile
-from ssd_depth_core.synthdrive.lighting import draw_sky, Geometry, Scene, Sky
+from ssd_depth_core.synthdrive.lighting import Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.primitives import Material, Shape
+from ssd_depth_core.synthdrive.sky import draw_sky, KOSCHMIEDER, Sky
 from ssd_depth_core.synthdrive.world import city_style, Lamps
 import torch
 
 GREY = (0.5, 0.5, 0.5)
-EGO = (0.0, 0.0, 0.0)
+EGO = np.eye(4)
+TURNED = np.diag([-1.0, -1.0, 1.0, 1.0])
 BLACK = (0.0, 0.0, 0.0)
 DAY = Sky(
     to_sun=(0.0, 0.0, 1.0), sun=(1.0, 1.0, 1.0), zenith=GREY, horizon=GREY, clouds=0.0,
@@ -42,24 +44,6 @@ def light_of(radiance, geometry):
     return (radiance / untile(geometry.look.albedo, geometry.camera)).mean(-1)
 
 
-def test_sky_follows_seed_and_condition():
-    for condition in CONDITIONS:
-        assert draw_sky(condition, 5) == draw_sky(condition, 5)
-        assert draw_sky(condition, 5) != draw_sky(condition, 6)
-    skies = {
-        condition: [draw_sky(condition, seed) for seed in range(30)] for condition in CONDITIONS
-    }
-    assert all(sky.night and sky.head_lamps > 0 and not sky.wetness for sky in skies['night'])
-    assert all(sky.wetness >= 0.5 and sky.extinction > 0 for sky in skies['day-rain'])
-    for sky in skies['day-clear']:
-        assert not sky.night
-        assert sky.wetness == sky.head_lamps == 0
-        assert math.hypot(*sky.to_sun) == pytest.approx(1.0)
-        assert sky.to_sun[2] > 0.2
-    brightest = max(max(sky.horizon) for sky in skies['night'])
-    assert brightest < 0.1 * min(max(sky.horizon) for sky in skies['day-clear'])
-
-
 def test_sun_lights_by_the_cosine_and_shadows_take_it_away(builder, camera_at, noise):
     builder.place(8.0, 0.0, 0.0)
     builder.add(Shape.BOX, (0, 0, 1.0), (1.0, 1.0, 1.0), GREY)
@@ -83,15 +67,34 @@ def test_sun_lights_by_the_cosine_and_shadows_take_it_away(builder, camera_at, n
 
 
 def test_fog_fades_the_far_into_the_horizon_by_koschmieders_law(builder, camera_at, noise):
-    builder.place(30.0, 0.0, 0.0)
-    builder.add(Shape.BOX, (1.0, 0, 0), (1.0, 90.0, 90.0), GREY)
+    """A board half black, half white, 30 m ahead; at 60 m of visibility, sqrt(0.02) is left."""
+    for y, paint in ((50.0, 0.9), (-50.0, 0.0)):
+        builder.place(30.0, y, 0.0)
+        builder.add(Shape.BOX, (1.0, 0, 0), (1.0, 50.0, 90.0), (paint,) * 3)
     geometry = Geometry(scene(builder), camera_at(), noise)
-    clear = geometry.radiance(DAY, EGO)
-    foggy = geometry.radiance(replace(DAY, extinction=0.02), EGO)
-    wall = untile(geometry.hits.index, geometry.camera) == 0
-    through = math.exp(-30.0 * 0.02)
-    expected = clear * through + 0.85 * 0.5 * (1 - through)
+    fog = replace(DAY, extinction=KOSCHMIEDER / 60.0, airlight=1.0)
+    clear, foggy = (geometry.radiance(sky, EGO) for sky in (DAY, fog))
+    # 30 m away straight ahead, farther in the corners: fog counts the way that light goes.
+    v, u = torch.meshgrid(torch.arange(64) - 31.5, torch.arange(96) - 47.5, indexing='ij')
+    away = 30.0 * torch.sqrt(1 + (u / 80.0) ** 2 + (v / 80.0) ** 2)
+    through = torch.exp(-away * KOSCHMIEDER / 60.0)[..., None]
+    assert through.max() == pytest.approx(0.02**0.5, rel=1e-2)
+    wall = untile(geometry.hits.index, geometry.camera) >= 0
+    expected = clear * through + 0.5 * (1 - through)
     np.testing.assert_allclose(foggy[wall], expected[wall], rtol=1e-4)
+    # Of the contrast between the halves as much is left.
+    left, right = foggy[31, 40], foggy[31, 55]
+    contrast = (clear[31, 40] - clear[31, 55]) * through[31, 40]
+    np.testing.assert_allclose(left - right, contrast, rtol=0.02)
+
+
+def test_fog_leaves_no_edge_between_the_farthest_and_the_sky(builder, camera_at, noise):
+    builder.place(390.0, 60.0, 0.0)
+    builder.add(Shape.BOX, (0, 0, 0), (1.0, 50.0, 90.0), (0.0, 0.0, 0.0))
+    geometry = Geometry(scene(builder), camera_at(), noise)
+    foggy = geometry.radiance(draw_sky('fog', 3), EGO)
+    assert untile(geometry.hits.index, geometry.camera)[25, 40] == 0
+    np.testing.assert_allclose(foggy[25, 40], foggy[25, 70], rtol=0.03)
 
 
 def test_only_lamps_light_the_night(builder, camera_at, noise):
@@ -113,7 +116,7 @@ def test_head_lamps_shine_ahead_of_the_car(builder, camera_at, noise):
     geometry = Geometry(scene(builder), camera_at(down=0.2), noise)
     ahead = geometry.radiance(replace(NIGHT, head_lamps=1.0), EGO)
     stronger = geometry.radiance(replace(NIGHT, head_lamps=2.0), EGO)
-    behind = geometry.radiance(replace(NIGHT, head_lamps=1.0), (0.0, 0.0, math.pi))
+    behind = geometry.radiance(replace(NIGHT, head_lamps=1.0), TURNED)
     assert ahead[40:, 40:56].mean() > 0.01
     np.testing.assert_allclose(stronger, 2 * ahead, rtol=1e-5)
     assert behind.max() < 1e-6
@@ -148,7 +151,8 @@ def test_windows_and_lamps_shine_by_night_only(builder, camera_at, noise):
     geometry = Geometry(scene(builder), camera_at(), noise)
     lamp = untile(geometry.hits.index, geometry.camera) == 0
     night = geometry.radiance(NIGHT, EGO)[lamp]
-    np.testing.assert_allclose(night, torch.tensor(glow).expand_as(night), rtol=1e-5)
+    # The brighter, the more it dazzles: times 1 + half its strongest colour.
+    np.testing.assert_allclose(night, 2.5 * torch.tensor(glow).expand_as(night), rtol=1e-5)
     assert geometry.radiance(DAY, EGO)[lamp].max() < 1.0
 
 
@@ -177,6 +181,37 @@ def test_wet_asphalt_is_darker_where_it_mirrors_little(builder, camera_at, noise
     geometry = Geometry(scene(builder), camera_at(z=3.0, down=1.4), noise)
     dry = geometry.radiance(DAY, EGO)
     assert geometry.radiance(replace(DAY, wetness=1.0), EGO).mean() < 0.8 * dry.mean()
+
+
+def test_lamps_draw_streaks_on_the_wet_road_by_night(builder, camera_at, noise):
+    builder.place(20.0, 0.0, 0.0)
+    builder.add(
+        Shape.BOX, (0, 0, 1.5), (0.1, 0.2, 0.2), GREY, material=Material.LIGHT,
+        emission=(0.4, 0.4, 0.4),
+    )  # fmt: skip
+    geometry = Geometry(scene(builder), camera_at(z=1.5), noise)
+    dry, wet = (geometry.radiance(replace(NIGHT, wetness=w), EGO) for w in (0.0, 1.0))
+    added = (wet - dry)[..., 1]
+    lit = (added > 1e-3).nonzero()
+    rows, columns = lit[:, 0], lit[:, 1]
+    assert added.max() > 0.05
+    # The image of the lamp is about 2 x 2 pixels, 12 below the middle of the picture.
+    assert rows.max() - rows.min() >= 8
+    assert columns.max() - columns.min() <= 4
+    assert rows.float().mean() == pytest.approx(31.5 + 80.0 * 3.0 / 20.0, abs=3)
+
+
+def test_snow_makes_the_street_bright_and_light_from_below(builder, camera_at, noise):
+    builder.place(12.0, 0.0, 0.0)
+    builder.add(Shape.BOX, (0, 0, 1.0), (0.5, 2.0, 1.0), GREY)
+    geometry = Geometry(scene(builder), camera_at(z=2.5, down=0.2), noise)
+    bare, snowy = (geometry.radiance(replace(DAY, snow=s), EGO) for s in (0.0, 1.0))
+    index, normal = (
+        untile(v, geometry.camera) for v in (geometry.hits.index, geometry.look.normal)
+    )
+    assert snowy[index == -1].mean() > 2 * bare[index == -1].mean()
+    wall = (index == 0) & (normal[..., 2].abs() < 0.1)
+    assert bare[wall].mean() < snowy[wall].mean() < 3 * bare[wall].mean()
 
 
 def test_lighting_leaves_depth_alone(builder, camera_at, noise):
