@@ -4,7 +4,9 @@ from ssd_depth_core.synthdrive.intersection import enter_distance, ragged, unit_
 from ssd_depth_core.synthdrive.primitives import Builder, Material, Shape
 import torch
 
-SOLIDS = [*((shape, 0.0) for shape in Shape), (Shape.BOX, 0.3), (Shape.BOX, 1.0)]
+# What is draped over hills is met as ground, not as a solid.
+SHAPES = [shape for shape in Shape if shape != Shape.DRAPED]
+SOLIDS = [*((shape, 0.0) for shape in SHAPES), (Shape.BOX, 0.3), (Shape.BOX, 1.0)]
 
 
 def enter(shape, o, d, taper=0.0):
