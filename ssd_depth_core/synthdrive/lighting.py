@@ -1,6 +1,7 @@
 """Light on surfaces: radiance that arrives at the camera in every light and weather."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,12 @@ from ssd_depth_core.synthdrive.weather import smear, weathered
 from ssd_depth_core.synthdrive.world import CityStyle, Lamps, to_tensor
 import torch
 
+Rays = TypeVar('Rays', Hits, Surface)
+
 MAX_LAMPS = 24
 """Of street lamps, and as many of vehicles' lamps: the nearest ones."""
+MIRRORED_LAMPS = 8
+"""As many light what the wet road mirrors, where lamps are seen more than what they light."""
 HAZE_M = 400.0
 """Air beyond this changes nothing more."""
 ROUGHNESS_RAD = 0.08
@@ -87,7 +92,7 @@ class Geometry:
         Returns:
             (H, W, 3) linear RGB, unbounded above.
         """
-        lit = self._lit(self.surface, self.look, self.hits, sky, T_world_ego, shadows=True)
+        lit = self._lit(self.surface, self.look, self.hits, sky, T_world_ego, in_mirror=False)
         if sky.wetness > 0:
             lit = self._wet(lit, sky, T_world_ego)
         lit = self._through_air(lit, self._range(self.hits), self.hits, self.surface, sky)
@@ -104,14 +109,14 @@ class Geometry:
         sky: Sky,
         T_world_ego: NDArray[np.float64],
         *,
-        shadows: bool,
+        in_mirror: bool,
     ) -> torch.Tensor:
         new = surface.position.new_tensor
         scene = self.scene
         look = weathered(look, surface, scene.solids, scene.style, self.noise, sky)
         to_sun = new(sky.to_sun)
         facing = (look.normal @ to_sun).clamp(min=0)
-        if shadows and max(sky.sun) > 0:
+        if not in_mirror and max(sky.sun) > 0:
             facing = facing * ~shadowed(scene.solids, surface, to_sun)
         # Walls see half the sky, and less of it near the ground where the street shuts it out.
         open_sky = 0.5 + 0.5 * look.normal[..., 2]
@@ -123,7 +128,8 @@ class Geometry:
         if sky.snow:  # light goes back and forth between snow and clouds, and to walls from below
             light = light + sky.snow * ambient * (0.4 + 0.5 * (1 - open_sky))[..., None]
         if sky.night:
-            light = light + self._lamp_light(surface, look, sky, T_world_ego)
+            count = MIRRORED_LAMPS if in_mirror else MAX_LAMPS
+            light = light + self._lamp_light(surface, look, sky, T_world_ego, count)
         radiance = look.albedo * light
         mirrored = surface.direction - 2 * look.normal * (surface.direction * look.normal).sum(
             -1, keepdim=True
@@ -162,6 +168,7 @@ class Geometry:
         look: Appearance,
         sky: Sky,
         T_world_ego: NDArray[np.float64],
+        count: int,
     ) -> torch.Tensor:
         """Add street lamps, other cars' lamps and the own head lamps, (T, R, 3)."""
         # Coordinates first, (3, T, R): dozens of lamps run twice as fast over whole planes.
@@ -171,7 +178,7 @@ class Geometry:
         eye = self.camera.T_world_camera[:3, 3]
         place, power = to_tensor(self.scene.lamps, position.device)
         if len(place):
-            nearest = (place - eye).norm(dim=1).argsort()[:MAX_LAMPS]
+            nearest = (place - eye).norm(dim=1).argsort()[:count]
             for where, strength in zip(place[nearest], power[nearest], strict=True):
                 away = where[:, None, None] - position
                 square = (away * away).sum(0)
@@ -184,7 +191,7 @@ class Geometry:
         beams &= (solids.center - eye).norm(dim=1) < 70.0
         beams &= self.ground.above(solids.center) < 1.6  # vehicles' lamps; street lamps are above
         chosen = beams.nonzero()[:, 0]
-        order = (solids.center[chosen] - eye).norm(dim=1).argsort()[:MAX_LAMPS]
+        order = (solids.center[chosen] - eye).norm(dim=1).argsort()[:count]
         for i in chosen[order].tolist():
             # Head lamps sit in front of the car's middle and shine along +x, tail lamps along -x.
             sense = 1.0 if solids.emission[i, 2] > 1.0 else -1.0
@@ -204,9 +211,12 @@ class Geometry:
         ground = self.hits.index == GROUND
         solids, seen, camera = self.scene.solids, self.surface, self.camera
         hits, surface = cast_mirrored(solids, camera, seen, ground, self.ground)
-        image = self._lit(surface, self._painted(surface), hits, sky, T_world_ego, shadows=False)
         beyond = (self._range(hits) - self._range(self.hits)).clamp(min=0)
-        image = self._through_air(image, beyond, hits, surface, sky)
+        wet = ground.any(1).nonzero()[:, 0]  # the other tiles need no light
+        hits, surface = _of_tiles(hits, wet), _of_tiles(surface, wet)
+        shown = self._lit(surface, self._painted(surface), hits, sky, T_world_ego, in_mirror=True)
+        image = torch.zeros_like(lit)
+        image[wet] = self._through_air(shown, beyond[wet], hits, surface, sky)
         picture, where = untile(image, camera), untile(ground, camera)
         pool = tile(smear(picture, where, max(1, camera.height // 64)))
         rough = tile(smear(picture, where, max(1, int(ROUGHNESS_RAD * camera.K[1, 1]))))
@@ -238,6 +248,12 @@ class Geometry:
         is_sky = (hits.index == SKY) & (surface.direction[..., 2] >= 0)
         through = torch.where(is_sky, 1.0, through)[..., None]
         return lit * through + air * (1 - through)
+
+
+def _of_tiles(rays: Rays, tiles: torch.Tensor) -> Rays:
+    """Keep some tiles of what rays met."""
+    kept = {field.name: getattr(rays, field.name)[tiles] for field in fields(rays)}
+    return replace(rays, **kept)
 
 
 def _beam(
