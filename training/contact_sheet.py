@@ -43,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--street', metavar='NAME', help='e.g. street-210000 (default: the first)')
     parser.add_argument('--channel', default='CAM_FRONT', help='camera (default: %(default)s)')
     parser.add_argument('--columns', type=int, default=5, help='instants (default: %(default)s)')
+    parser.add_argument('--width', type=int, metavar='PX', help='of a picture (default: its own)')
     args = parser.parse_args(argv)
-    sheet = contact_sheet(args.dataset, args.channel, args.columns, args.street)
+    sheet = contact_sheet(args.dataset, args.channel, args.columns, args.street, args.width)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet[..., ::-1]):
         raise OSError(f'{args.out} could not be written; it must end in .png or .jpg')
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def contact_sheet(
-    root: Path, channel: str, columns: int, street: str | None = None
+    root: Path, channel: str, columns: int, street: str | None = None, width: int | None = None
 ) -> NDArray[np.uint8]:
     """Lay out a street's pictures.
 
@@ -62,15 +63,18 @@ def contact_sheet(
         channel: Of the camera.
         columns: Instants, evenly spaced from the first to the last.
         street: Beginning of the scenes' names; None: that of the first scene.
+        width: Of each picture on the sheet, pixels; None: as rendered.
 
     Returns:
         (H, W, 3) RGB.
 
     Raises:
-        ValueError: If there is no such street or camera, or `columns` is not positive.
+        ValueError: If there is no such street or camera, or a number is not positive.
     """
     if columns < 1:
         raise ValueError(f'--columns must be >= 1, got {columns}')
+    if width is not None and width < 1:
+        raise ValueError(f'--width must be >= 1, got {width}')
     data = NuScenes(root)
     scenes = _twins(data.scenes, street)
     rows, depths = [], []
@@ -88,7 +92,9 @@ def contact_sheet(
             [_coloured(decode_exact_depth(_read(p, cv2.IMREAD_UNCHANGED))) for p in depths],
         )
     )
-    return np.concatenate([_row(label, pictures) for label, pictures in rows])
+    return np.concatenate(
+        [_row(label, [_scaled(picture, width) for picture in row]) for label, row in rows]
+    )
 
 
 def _twins(scenes: Sequence[SceneRecord], street: str | None) -> list[SceneRecord]:
@@ -106,6 +112,13 @@ def _read(path: Path, flags: int) -> NDArray[Any]:
     if picture is None:
         raise OSError(f'picture {path} is missing or damaged; render the set again')
     return picture
+
+
+def _scaled(picture: NDArray[np.uint8], width: int | None) -> NDArray[Any]:
+    if width is None:
+        return picture
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _coloured(depth: NDArray[np.float32]) -> NDArray[np.uint8]:

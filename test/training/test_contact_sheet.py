@@ -34,6 +34,16 @@ def test_sheet_has_a_row_a_condition_and_one_of_depth(root):
     np.testing.assert_array_equal(day[:, 40:], last)
 
 
+def test_pictures_can_be_made_smaller(root):
+    whole, half = (
+        contact_sheet(root, 'CAM_FRONT', 2),
+        contact_sheet(root, 'CAM_FRONT', 2, width=20),
+    )
+    assert half.shape == (3 * (12 + 14), 2 * 20, 3)
+    blocks = whole[14:38].reshape(12, 2, 40, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(half[14:26], blocks, atol=0.51)
+
+
 def test_command_writes_the_sheet(root, tmp_path, capsys):
     path = tmp_path / 'docs' / 'sheet.png'
     assert main([str(root), '--out', str(path), '--columns', '3']) == 0
@@ -47,6 +57,7 @@ def test_command_writes_the_sheet(root, tmp_path, capsys):
         (('--street', 'street-0099'), "no street 'street-0099'; the first scenes are street-0004"),
         (('--channel', 'CAM_BACK'), 'has no camera CAM_BACK'),
         (('--columns', '0'), '--columns must be >= 1, got 0'),
+        (('--width', '0'), '--width must be >= 1, got 0'),
     ],
 )
 def test_what_is_not_there_is_named(root, tmp_path, words, message):
