@@ -113,25 +113,3 @@ def method_of(
     else:
         name, predict = exported_model(args.model)
     return name, LivePredictions(predict, source)
-
-
-def source_of(name: str, root: Path) -> FrameSource:
-    """Open the data set behind an index.
-
-    Args:
-        name: The header's `format`.
-        root: The data set's folder.
-
-    Returns:
-        The source of pictures and LiDAR depth.
-
-    Raises:
-        FileNotFoundError: If the folder is missing.
-    """
-    if name == 'robotcar':
-        from ssd_depth_core.data.robotcar import RobotCarSource
-
-        return RobotCarSource(root)
-    from ssd_depth_core.data.nuscenes_source import NuScenesSource
-
-    return NuScenesSource(root)

@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.set.append(f'truth={args.truth}')
 
     from ssd_depth_core.data.index import read_header, read_lines
+    from ssd_depth_core.data.sources import open_source
     from ssd_depth_core.evaluation.comparison import difference_rows
     from ssd_depth_core.evaluation.page import write_page
     from ssd_depth_core.evaluation.pictures import draw_worst
@@ -69,14 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ssd_depth_core.records import provenance
     from tqdm import tqdm
 
-    from training._methods import method_of, source_of
+    from training._methods import method_of
 
     config = config_of(EvaluationConfig, args)
     header, lines = read_header(args.index), read_lines(args.index, args.split)
     others = read_frames(args.compare) if args.compare else None
-    root = args.index / header.root
-    source = source_of(header.format, root)
-    read_truth = truth_reader(config, source, root)
+    source = open_source(header)
+    read_truth = truth_reader(config, source, Path(header.root))
     device = device_of(args) if args.checkpoint else 'cpu'
     name, predictions = method_of(args, lines, source, device)
     scored = score_frames(tqdm(lines, unit='frame', disable=None), read_truth, predictions, config)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 import math
+import shutil
 
 import cv2
 import numpy as np
@@ -109,6 +110,17 @@ def test_lidar_truth_is_the_default(index, tmp_path):
     assert any(reason.startswith('Flip') for reason in evaluation.absent)
     frame = read_frames(tmp_path / 'out')[0]
     assert frame.pixels == 46 * 62  # all but the border that the devkit leaves out
+
+
+def test_an_index_may_name_its_data_from_where_it_lies(index, tmp_path, monkeypatch):
+    moved = shutil.copytree(index, index.parent / 'moved')
+    header = (moved / 'index.json').read_text().replace(str(index.parent), '..')
+    (moved / 'index.json').write_text(header)
+    monkeypatch.chdir(index.parent)
+    folder = predict(tmp_path / 'p', 1.1)
+    for truth in ('lidar', 'exact'):
+        options = ['--predictions', folder, '--truth', truth]
+        assert score('moved', tmp_path / truth, *options).frames_scored == 6
 
 
 def test_two_methods_are_compared_frame_by_frame(index, tmp_path):
