@@ -136,13 +136,20 @@ class Geometry:
         )
         cosine = -(surface.direction * look.normal).sum(-1).clamp(-1, 0)
         fresnel = look.gloss * (0.04 + 0.96 * (1 - cosine) ** 5)
-        shiny = (hits.index >= 0)[..., None] * fresnel[..., None]
-        radiance = radiance * (1 - shiny) + shiny * self._sky_radiance(mirrored, sky)
+        shiny = ((hits.index >= 0) * fresnel)[..., None]
+        radiance = radiance * (1 - shiny) + shiny * self._sky_behind(mirrored, shiny > 0, sky)
         if sky.night:
             # Lamps dazzle: a head lamp is far brighter than a window than their paint tells.
             radiance = radiance + look.emission * (1 + 0.5 * look.emission.amax(-1, keepdim=True))
         is_sky = (hits.index == SKY)[..., None]
-        return torch.where(is_sky, self._sky_radiance(surface.direction, sky), radiance)
+        return torch.where(is_sky, self._sky_behind(surface.direction, is_sky, sky), radiance)
+
+    def _sky_behind(self, direction: torch.Tensor, wanted: torch.Tensor, sky: Sky) -> torch.Tensor:
+        """Give the sky's radiance in tiles where a ray wants it, and 0 in the others."""
+        radiance = torch.zeros_like(direction)
+        tiles = wanted.any(1).nonzero()[:, 0]
+        radiance[tiles] = self._sky_radiance(direction[tiles], sky)
+        return radiance
 
     def _sky_radiance(self, direction: torch.Tensor, sky: Sky) -> torch.Tensor:
         """Give the sky's radiance along directions; the ground's mean below the horizon."""

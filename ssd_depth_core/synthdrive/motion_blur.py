@@ -1,11 +1,13 @@
 """What moves while the shutter is open: image motion from exact geometry, and its blur."""
 
+import math
+
 from ssd_depth_core.synthdrive.camera import Camera
 import torch
 from torch.nn import functional
 
-TAPS = 9
-"""Looks along a pixel's way; a longer way is sampled more coarsely."""
+MAX_TAPS = 9
+"""Looks along a pixel's way; a way of more pixels is sampled more coarsely."""
 STILL_PX = 0.3
 """A shorter way is lost in the pixel."""
 LONGEST = 0.15
@@ -59,12 +61,18 @@ def blur(radiance: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
         indexing='ij',
     )
     here, size = torch.stack([x, y], -1), motion.new_tensor([width, height])
+    # By day little moves, and not far: what stands still needs no look, a short way few.
+    at = moves[..., 0]
+    here, motion = here[at], motion[at]  # (n, 2)
+    taps = min(MAX_TAPS, 1 + math.ceil(float(way.max())))
     picture = radiance.permute(2, 0, 1)[None]  # (1, 3, H, W)
-    total = torch.zeros_like(picture)
-    for tap in range(TAPS):
-        place = here + motion * ((tap + 0.5) / TAPS - 0.5)
+    total = torch.zeros_like(radiance[at])
+    for tap in range(taps):
+        place = here + motion * ((tap + 0.5) / taps - 0.5)
         grid = (2 * place + 1) / size - 1
         total += functional.grid_sample(
-            picture, grid[None], mode='bilinear', padding_mode='border', align_corners=False
-        )
-    return torch.where(moves, total[0].permute(1, 2, 0) / TAPS, radiance)
+            picture, grid[None, None], mode='bilinear', padding_mode='border', align_corners=False
+        )[0, :, 0].T
+    blurred = radiance.clone()
+    blurred[at] = total / taps
+    return blurred
