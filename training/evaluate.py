@@ -63,7 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ssd_depth_core.evaluation.page import write_page
     from ssd_depth_core.evaluation.pictures import draw_worst
     from ssd_depth_core.evaluation.protocol import EvaluationConfig
-    from ssd_depth_core.evaluation.record import Evaluation, read_frames, write_evaluation
+    from ssd_depth_core.evaluation.record import (
+        Evaluation,
+        read_evaluation,
+        read_frames,
+        write_evaluation,
+    )
     from ssd_depth_core.evaluation.run import absences, score_frames, truth_reader
     from ssd_depth_core.evaluation.summary import summarize
     from ssd_depth_core.evaluation.table import markdown
@@ -75,6 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = config_of(EvaluationConfig, args)
     header, lines = read_header(args.index), read_lines(args.index, args.split)
     others = read_frames(args.compare) if args.compare else None
+    if args.compare:
+        theirs = read_evaluation(args.compare).options.what_counts
+        if theirs != config.what_counts:
+            raise ValueError(
+                f'--compare {args.compare} was measured by {theirs}, this one would be by '
+                f'{config.what_counts}; evaluate both by one protocol'
+            )
     source = open_source(header)
     read_truth = truth_reader(config, source, Path(header.root))
     device = device_of(args) if args.checkpoint else 'cpu'

@@ -63,6 +63,12 @@ class EvaluationConfig:
         """The range that everything besides the metrics is measured in."""
         return self.caps_m[0]
 
+    @property
+    def what_counts(self) -> str:
+        """Which pixels are measured, and how, in words: alike for results that compare."""
+        crop = "Garg's crop" if self.garg_crop else 'whole picture'
+        return f'{self.truth} truth from {self.min_depth_m:g} to {self.main_cap_m:g} m, {crop}'
+
 
 def scored_pixels(
     truth: NDArray[np.floating], config: EvaluationConfig

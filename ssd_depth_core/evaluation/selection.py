@@ -39,13 +39,13 @@ def choose_best(
                 'be reported on it: evaluate with --split validation and choose by that'
             )
     measured = {
-        (each.data, each.frames_scored, each.options.truth, each.options.main_cap_m)
+        f'{each.frames_scored} frames of {each.data}, {each.options.what_counts}'
         for each in evaluations.values()
     }
     if len(measured) > 1:
         raise ValueError(
-            'results must be of the same data, frames, truth and cap, got '
-            + ' and '.join(map(str, sorted(measured)))
+            'results must be of the same frames under the same protocol, got '
+            + ' and '.join(sorted(measured))
         )
     figures = {
         name: figure_of(evaluation, metric, condition, variant)

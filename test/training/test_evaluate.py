@@ -133,6 +133,15 @@ def test_two_methods_are_compared_frame_by_frame(index, tmp_path):
     assert better.compared_with == str(tmp_path / 'a' / 'metrics.json')
 
 
+def test_methods_of_different_protocols_are_not_compared(index, tmp_path):
+    options = ['--predictions', predict(tmp_path / 'p', 1.2)]
+    score(index, tmp_path / 'a', *options)
+    options += ['--compare', tmp_path / 'a' / 'metrics.json']
+    for change in (['--truth', 'exact'], ['--set', 'garg_crop=true'], ['--set', 'caps_m=[50]']):
+        with pytest.raises(ValueError, match='lidar truth from 0.1 to 80 m, whole picture, this'):
+            score(index, tmp_path / 'b', *options, *change)
+
+
 def test_missing_predictions_are_named_or_counted(index, tmp_path):
     folder = predict(tmp_path / 'p', 1.0)
     (folder / 'street-1-day-0.npy').unlink()

@@ -51,9 +51,12 @@ def test_results_that_cannot_be_compared_are_refused(evaluation):
         replace(evaluation, data='index/y (nuscenes)'),
         replace(evaluation, frames_missing=1),
         replace(evaluation, options=EvaluationConfig(caps_m=(50.0,))),
+        replace(evaluation, options=EvaluationConfig(min_depth_m=1.0)),
+        replace(evaluation, options=EvaluationConfig(garg_crop=True)),
+        replace(evaluation, options=EvaluationConfig(truth='exact')),
     )
     for other in others:
-        with pytest.raises(ValueError, match='results must be of the same data, frames, truth'):
+        with pytest.raises(ValueError, match='must be of the same frames under the same'):
             choose_best({'a': evaluation, 'b': other})
     with pytest.raises(ValueError, match='no results to choose from'):
         choose_best({})
