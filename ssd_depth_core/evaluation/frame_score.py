@@ -109,8 +109,8 @@ def score_frame(
     d = sample_aligned(prediction.depth, rows, columns, truth.shape)
     depths: dict[bool, NDArray[np.float64]] = {False: d}
     if mirrored is not None:
-        # Beyond range in one of both is beyond range in their mean.
-        depths[True] = (d + sample_aligned(mirrored, rows, columns, truth.shape)) / 2
+        other = sample_aligned(mirrored, rows, columns, truth.shape)
+        depths[True] = _fused(d, other, columns / max(truth.shape[1] - 1, 1))
     low, cap = config.min_depth_m, config.main_cap_m
     pairs = scored_pairs(d, t, min_depth_m=low, max_depth_m=cap)
     if pairs is None:
@@ -151,6 +151,22 @@ def score_frame(
         if exact
         else None,
     )
+
+
+def _fused(
+    d: NDArray[np.float64], mirrored: NDArray[np.float64], place: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Average inverse depths; towards a border, where `place` is 0 or 1, take but one of both.
+
+    As monodepth's post-processing and md4all's `pp`: each picture's left border is left to the
+    mirrored one, in which it lies on the right. Differs: md4all does so before it resizes.
+    """
+    left, right = (1 - np.clip(20 * side - 1, 0, 1) for side in (place, 1 - place))
+    share = (1 + left - right) / 2
+    # Beyond range is an inverse depth of 0, and where both are, so is their mean.
+    own, other = (np.nan_to_num(1 / np.maximum(depth, 1e-6)) for depth in (d, mirrored))
+    with np.errstate(divide='ignore'):
+        return np.asarray(1 / ((1 - share) * own + share * other))
 
 
 def _variants(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition, CONDITIONS
 
 Variant = Literal['plain', 'flip', 'scaled', 'flip-scaled']
-"""As predicted; averaged with the mirrored picture's; times median(truth) / median(depth); both.
-md4all writes all four (its `pp` and `gt`)."""
+"""As predicted; inverse depth averaged with the mirrored picture's; times median(truth) /
+median(depth); both. md4all writes all four (its `pp` and `gt`)."""
 
 GARG_ROWS = (0.40810811, 0.99189189)
 """Shares of the height between which KITTI's results are scored (Garg et al. 2016, as everybody

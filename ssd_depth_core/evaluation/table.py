@@ -55,8 +55,8 @@ def tables(evaluation: Evaluation) -> Iterator[tuple[str, str, Table]]:
     yield (
         'Errors by condition',
         'Per image, then the plain mean over images; 95 % intervals by bootstrap over scenes. '
-        '`scaled`: times median(truth) / median(depth) per image. `flip`: mean with the mirrored '
-        "picture's prediction.",
+        '`scaled`: times median(truth) / median(depth) per image. `flip`: mean inverse depth with '
+        "the mirrored picture's prediction.",
         _metric_table(evaluation.tables.metrics),
     )
     if evaluation.comparison:

@@ -82,11 +82,29 @@ def test_a_prediction_is_clamped_after_scaling(line_of):
     assert found['scaled', 80.0]['abs_rel'] == pytest.approx(1 / 3)
 
 
-def test_the_flip_is_the_mean_of_both_depths(line_of):
-    truth, depth, mirrored = [[10.0, 10.0]], [[8.0, 10.0]], np.array([[12.0, 14.0]])
+def test_the_flip_is_the_mean_inverse_depth_but_for_the_borders(line_of):
+    depth, mirrored = [[8.0, 8.0, 8.0]], np.array([[12.0, 12.0, 12.0]])
+    # The left border is the mirrored picture's, the right one the picture's own.
+    found = errors(score(line_of(), [[12.0, 9.6, 8.0]], depth, mirrored=mirrored))
+    assert found['flip', 80.0]['abs_rel'] == pytest.approx(0)
+    assert found['plain', 80.0]['abs_rel'] == pytest.approx((1 / 3 + 1 / 6) / 3)
+    # One twentieth and three fortieths of the width from the left: alone, and half faded out.
+    truth = np.full((1, 41), np.nan)
+    truth[0, 2:4] = 12.0, 1 / (0.25 / 8 + 0.75 / 12)
+    depth, mirrored = np.full((1, 41), 8.0), np.full((1, 41), 12.0)
     found = errors(score(line_of(), truth, depth, mirrored=mirrored))
-    assert found['flip', 80.0]['abs_rel'] == pytest.approx(0.1)
-    assert found['plain', 80.0]['abs_rel'] == pytest.approx(0.1)
+    assert found['flip', 80.0]['abs_rel'] == pytest.approx(0)
+
+
+def test_beyond_range_in_both_pictures_costs_the_cap(line_of):
+    truth, nowhere = [[40.0, 40.0, 40.0]], np.array([[NAN, NAN, NAN]])
+    found = errors(score(line_of(), truth, nowhere, mirrored=nowhere))
+    assert found['flip', 80.0]['abs_rel'] == pytest.approx(1)
+    # In one of them, it is an inverse depth of 0: twice as far.
+    found = errors(
+        score(line_of(), truth, [[NAN, 20.0, 40.0]], mirrored=np.array([[40.0, NAN, NAN]]))
+    )
+    assert found['flip', 80.0]['abs_rel'] == pytest.approx(0)
 
 
 def test_without_a_mirrored_prediction_there_is_no_flip(line_of):
