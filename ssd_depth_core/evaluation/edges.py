@@ -59,10 +59,13 @@ def score_edges(
     """
     width = min(GRID_WIDTH, truth.shape[1])
     height = max(1, round(truth.shape[0] * width / truth.shape[1]))
-    # Nearest: a depth between near and far would be an edge of its own.
-    exact = cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST)
-    rows, columns = np.indices(exact.shape)
-    sampled = sample_aligned(depth, rows.ravel(), columns.ravel(), exact.shape)
+    # Nearest: a depth between near and far would be an edge of its own. Both are read at the same
+    # places, so that the truth itself has no boundary error.
+    v, u = np.indices((height, width))
+    v = (2 * v + 1) * truth.shape[0] // (2 * height)
+    u = (2 * u + 1) * truth.shape[1] // (2 * width)
+    exact = truth[v, u]
+    sampled = sample_aligned(depth, v.ravel(), u.ravel(), (truth.shape[0], truth.shape[1]))
     predicted = np.nan_to_num(sampled, nan=max_depth_m).reshape(exact.shape)
     true_edges = depth_edges(np.clip(exact, min_depth_m, max_depth_m))
     edges = depth_edges(np.clip(predicted, min_depth_m, max_depth_m))

@@ -25,6 +25,15 @@ def test_the_truth_itself_has_no_boundary_error():
     assert (score.accuracy_px, score.completeness_px, score.f1) == (0, 0, 1)
 
 
+@pytest.mark.parametrize('size', [(90, 1600), (77, 1280), (60, 1000)])
+def test_nor_has_it_where_it_is_larger_than_the_grid(size):
+    truth = np.full(size, 60.0, np.float32)
+    for column in range(0, size[1], 53):
+        truth[10:50, column : column + 17] = 5.0 + column / 100
+    score = score_edges(truth, truth, **RANGE)
+    assert (score.accuracy_px, score.completeness_px, score.f1) == (0, 0, 1)
+
+
 @pytest.mark.parametrize(('shift', 'f1'), [(1, 1.0), (2, 1.0), (3, 0.0), (-4, 0.0)])
 def test_a_shift_is_measured_in_pixels(shift, f1):
     score = score_edges(wall(50 + shift), wall(50), **RANGE)
