@@ -55,7 +55,14 @@ setup(
     packages=find_packages(
         include=['ssd_depth_ros', 'ssd_depth_ros.*', 'ssd_depth_core', 'ssd_depth_core.*']
     ),
-    package_data={'ssd_depth_core': ['data/*.json', 'weights/*.onnx', 'weights/*.json']},
+    package_data={
+        'ssd_depth_core': [
+            'data/*.json',
+            'synthdrive/rigs/*.yaml',
+            'weights/*.json',
+            'weights/*.onnx',
+        ]
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),

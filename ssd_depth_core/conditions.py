@@ -19,6 +19,7 @@ def condition_of(description: str) -> Condition:
         The condition.
     """
     words = description.lower()
+    # Any 'rain' counts, even in another word: the field's counts rest on it.
     if 'fog' in words:
         return 'fog'
     if 'snow' in words:

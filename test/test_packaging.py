@@ -204,9 +204,10 @@ def test_wheel_holds_every_module_and_the_weights(wheel, tree):
         path.relative_to(tree).as_posix()
         for package in ('ssd_depth_core', 'ssd_depth_ros')
         for path in (tree / package).rglob('*')
-        if path.suffix in {'.py', '.onnx', '.json'}
+        if path.suffix in {'.py', '.onnx', '.json', '.yaml'}
     }
     assert 'ssd_depth_core/weights/student.onnx' in sources
+    assert 'ssd_depth_core/synthdrive/rigs/nuscenes.yaml' in sources
     assert sources <= set(wheel.namelist())
 
 

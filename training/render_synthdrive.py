@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.config import to_dict
+from ssd_depth_core.data.index import Split
 from ssd_depth_core.records import code_commit
 from ssd_depth_core.synthdrive.drive import (
     count_records,
@@ -56,7 +57,8 @@ KEY_FRAME_HZ = 2.0
 """nuScenes' samples a second."""
 
 Format = Literal['nuscenes', 'robotcar']
-Split = Literal['train', 'validation', 'test']
+GIVEN_BY_RIG = ('channels', 'image_height', 'camera_hz', 'lidar_hz')
+"""Fields that change with the rig: RobotCar's has one camera, of another shape and other rates."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     config = config_of(RenderConfig, args)
     if args.format == 'robotcar':
+        _check_overrides(args.set, config.rig)
         config = _on_robotcar(config)
     jobs = _jobs(args.out, args.format, config, device_of(args))
     _begin(args.out, args.format, config, jobs)
@@ -159,6 +162,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_tables(args.out, [job.name for job in jobs])
     print(f'{len(jobs)} scenes -> {args.out}')
     return 0
+
+
+def _check_overrides(overrides: Sequence[str], rig: str) -> None:
+    """Refuse to drop what somebody asked for."""
+    lost = [item for item in overrides if item.partition('=')[0] in GIVEN_BY_RIG]
+    if lost and rig == 'nuscenes':
+        raise ValueError(
+            f'--set {lost[0]} has no effect with --format robotcar, whose rig gives its camera, '
+            'picture height and rates; leave it out, or set rig=robotcar and all of '
+            + ', '.join(GIVEN_BY_RIG)
+        )
 
 
 def _on_robotcar(config: RenderConfig) -> RenderConfig:

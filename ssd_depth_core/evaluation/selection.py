@@ -28,7 +28,7 @@ def choose_best(
 
     Raises:
         ValueError: If a result is of another split than validation, the results are not of the
-            same frames and protocol, or one lacks the figure.
+            same frames and protocol, one lacks predictions, or one lacks the figure.
     """
     if not evaluations:
         raise ValueError('there are no results to choose from; name at least one')
@@ -37,6 +37,11 @@ def choose_best(
             raise ValueError(
                 f'{name} was measured on the {evaluation.split} split; what is chosen on it would '
                 'be reported on it: evaluate with --split validation and choose by that'
+            )
+        if evaluation.frames_missing:
+            raise ValueError(
+                f'{name} lacks the predictions of {evaluation.frames_missing} frames, so that it '
+                'is not of the same frames as the others; predict them all'
             )
     measured = {
         f'{each.frames_scored} frames of {each.data}, {each.options.what_counts}'

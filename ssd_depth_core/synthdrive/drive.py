@@ -45,7 +45,7 @@ class DriveConfig:
     terrain: Literal['flat', 'hilly'] = 'hilly'
     """Whether roads are straight and level, or bend and climb."""
     rig: str = 'nuscenes'
-    """What the car carries: a name in config/data/rigs, or a path to such a YAML."""
+    """What the car carries: a name in `synthdrive/rigs`, or a path to such a YAML."""
     channels: tuple[str, ...] | None = None
     """Cameras of the rig; None: all."""
     image_height: int = 900
@@ -182,6 +182,7 @@ class Stage:
         self._actors = Actors(self._city.style, self._path, config.seed, end_s, terrain)
         self._sky = draw_sky(condition, config.seed)
         # One sensor for the whole drive, fresh noise for every picture.
+        # A car has cameras of one make: all of its channels share the sensor's character.
         self.sensor = draw_sensor(condition, _generator(config.seed))
         self._noise = NoiseBank(device=device)
 

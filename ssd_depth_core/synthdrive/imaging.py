@@ -58,20 +58,24 @@ def draw_sensor(condition: Condition, generator: torch.Generator) -> Sensor:
         return low + (high - low) * float(torch.rand((), generator=generator))
 
     night, wet = condition in ('night', 'night-rain'), condition in ('day-rain', 'night-rain')
+    # What belongs to the lens comes first, so that the twins of a street share it.
+    vignetting, longest_s = draw(0.0, 0.6), draw(0.02, 0.033)
+    white_balance = (draw(0.88, 1.14), 1.0, draw(0.86, 1.16))
+    toe, gamma, saturation = draw(0.004, 0.025), draw(2.0, 2.5), draw(0.6, 1.2)
     bright = {'night': (0.025, 0.09), 'night-rain': (0.025, 0.09), 'snow': (0.24, 0.42)}
     return Sensor(
         target=draw(*bright.get(condition, (0.18, 0.34))),
         level_limit=draw(1.0, 3.5) if night else 4.0,
         unit_time_s=draw(0.01, 0.025) if night else draw(0.002, 0.006),
-        longest_s=draw(0.02, 0.033),
         shot_noise=draw(0.005, 0.02) if night else draw(0.002, 0.012),
         read_noise=draw(0.0005, 0.004) if night else draw(0.0, 0.002),
         bloom=(draw(0.08, 0.22) if night else draw(0.01, 0.05)) * (1.5 if wet else 1.0),
-        vignetting=draw(0.0, 0.6),
-        white_balance=(draw(0.88, 1.14), 1.0, draw(0.86, 1.16)),
-        toe=draw(0.004, 0.025),
-        gamma=draw(2.0, 2.5),
-        saturation=draw(0.6, 1.2),
+        vignetting=vignetting,
+        longest_s=longest_s,
+        white_balance=white_balance,
+        toe=toe,
+        gamma=gamma,
+        saturation=saturation,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the car carries its sensors: rigs as data, one YAML each in config/data/rigs."""
+"""Where the car carries its sensors: rigs as data, one YAML each in `rigs/`."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ssd_depth_core.config import load_yaml
 from ssd_depth_core.geometry.pose import transform_from_euler
 
-RIG_FOLDER = Path(__file__).parents[2] / 'config/data/rigs'
+RIG_FOLDER = Path(__file__).parent / 'rigs'
 _OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # camera -> ego
 
 Float = NDArray[np.float64]
@@ -210,7 +210,7 @@ def load_rig(name: str) -> Rig:
     """Read a rig.
 
     Args:
-        name: Of a file in config/data/rigs, e.g. `nuscenes`, or a path that ends in `.yaml`.
+        name: Of a file in `synthdrive/rigs`, e.g. `nuscenes`, or a path that ends in `.yaml`.
 
     Returns:
         The rig.

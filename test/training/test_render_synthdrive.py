@@ -147,12 +147,18 @@ def test_streets_are_parted_and_seeds_recorded(tmp_path, config_path):
     ],
 )
 def test_another_config_may_not_go_on(tmp_path, config_path, change, message):
-    sets = ('conditions=[night]', 'lidar_hz=0')
+    sets = ('conditions=[night]',)
     assert main(command(config_path, tmp_path / 'set', *sets)) == 0
     before = files_of(tmp_path / 'set')
     with pytest.raises(ValueError, match=message):
         main(command(config_path, tmp_path / 'set', *sets, options=change))
     assert files_of(tmp_path / 'set') == before
+
+
+def test_what_robotcars_rig_gives_cannot_be_set(tmp_path, config_path):
+    arguments = command(config_path, tmp_path, 'lidar_hz=0', options=('--format', 'robotcar'))
+    with pytest.raises(ValueError, match='--set lidar_hz=0 has no effect with --format robotcar'):
+        main(arguments)
 
 
 def test_robotcar_format_drives_with_robotcars_rig(tmp_path, config_path):

@@ -8,6 +8,11 @@ from ssd_depth_core.evaluation.summary import summarize
 CONFIG = EvaluationConfig(replicates=200)
 
 
+@pytest.fixture
+def evaluation(evaluation):
+    return replace(evaluation, frames_missing=0)
+
+
 def worse(evaluation, frames, factor):
     scaled = [
         replace(
@@ -35,6 +40,12 @@ def test_larger_shares_are_better(evaluation, scored):
     good = replace(evaluation, tables=summarize(scored({('a', 'night'): (1.1,)}), CONFIG))
     bad = replace(evaluation, tables=summarize(scored({('a', 'night'): (1.5,)}), CONFIG))
     assert choose_best({'bad': bad, 'good': good}, metric='a1') == 'good'
+
+
+def test_missing_predictions_are_refused(evaluation):
+    results = {'a': evaluation, 'b': replace(evaluation, frames_missing=1)}
+    with pytest.raises(ValueError, match='b lacks the predictions of 1 frames'):
+        choose_best(results)
 
 
 @pytest.mark.parametrize('split', ['test', 'train'])

@@ -190,6 +190,13 @@ def test_night_is_exposed_less_longer_and_noisier():
         assert np.mean([s.read_noise for s in night]) > 2 * np.mean([s.read_noise for s in day])
 
 
+def test_twins_share_the_lens():
+    day, *others = (draw_sensor(condition, seeded(5)) for condition in CONDITIONS)
+    for sensor in others:
+        for name in ('vignetting', 'white_balance', 'toe', 'gamma', 'saturation', 'longest_s'):
+            assert getattr(sensor, name) == getattr(day, name)
+
+
 def test_sensor_follows_the_seed():
     for condition in CONDITIONS:
         assert draw_sensor(condition, seeded(3)) == draw_sensor(condition, seeded(3))
