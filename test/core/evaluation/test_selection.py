@@ -60,7 +60,7 @@ def test_choosing_by_any_other_split_is_refused(evaluation, split):
 def test_results_that_cannot_be_compared_are_refused(evaluation):
     others = (
         replace(evaluation, data='index/y (nuscenes)'),
-        replace(evaluation, frames_missing=1),
+        replace(evaluation, frames_indexed=evaluation.frames_indexed + 1),
         replace(evaluation, options=EvaluationConfig(caps_m=(50.0,))),
         replace(evaluation, options=EvaluationConfig(min_depth_m=1.0)),
         replace(evaluation, options=EvaluationConfig(garg_crop=True)),
