@@ -130,10 +130,13 @@ def run(main: Callable[[], int]) -> NoReturn:
         main: The stage.
 
     Raises:
-        SystemExit: Always; with status 1 where a file, a config or a value was at fault.
+        SystemExit: Always; with status 1 where a file, a config or a value was at fault, or
+            where somebody interrupted.
     """
     try:
         status = main()
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
+    except KeyboardInterrupt:
+        sys.exit('interrupted; stages that can resume go on when started again')
     sys.exit(status)

@@ -97,12 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             f'no frame of the {args.split} split was scored: of {len(lines)}, {scored.missing} '
             f'have no prediction and {scored.without_truth} no valid truth'
         )
+    rendered = 'rendered, ' if any(line.exact_depth for line in lines) else ''
     origin = provenance()
     arguments = sys.argv[1:] if argv is None else argv
     evaluation = Evaluation(
         method=name,
         split=args.split,
-        data=f'{args.index} ({header.format})',
+        data=f'{args.index} ({rendered}{header.format} format)',
         command=shlex.join(['python', '-m', 'training.evaluate', *arguments]),
         commit=origin['commit'],
         machine=origin['machine'],

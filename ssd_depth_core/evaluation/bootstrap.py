@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.data.nuscenes_splits import street_of
 
 LEVEL = 0.95
 """Share of the draws inside an interval."""
@@ -23,7 +24,7 @@ def mean_and_interval(
 
     Args:
         values: (N, M), M figures of N frames; NaN where a frame does not have one.
-        scenes: N names.
+        scenes: N names; twins of one rendered street are drawn together.
         seed: Of the draws.
         replicates: Number of draws.
 
@@ -35,7 +36,9 @@ def mean_and_interval(
     Reference: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13 (percentile
     interval); Field and Welsh 2007, doi 10.1111/j.1467-9868.2007.00593.x (drawing clusters).
     """
-    names, membership = np.unique(scenes, return_inverse=True)
+    # The twins of a rendered street are one witness in several lights.
+    streets = [street_of(scene) for scene in scenes]
+    names, membership = np.unique(streets, return_inverse=True)
     known = ~np.isnan(values)
     sums = _by_scene(np.where(known, values, 0.0), membership, len(names))
     counts = _by_scene(known, membership, len(names))

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
+from ssd_depth_core.data.nuscenes_splits import street_of
 from ssd_depth_core.evaluation.bootstrap import mean_and_interval
 from ssd_depth_core.evaluation.confidence import expected_calibration_error, normalised_aurc
 from ssd_depth_core.evaluation.frame_score import DISTANCES_M, FrameScore
@@ -77,7 +78,7 @@ def metric_rows(frames: Sequence[FrameScore], config: EvaluationConfig) -> list[
                     variant=variant,
                     cap_m=cap_m,
                     frames=len(found),
-                    scenes=len(set(scenes)),
+                    scenes=len({street_of(scene) for scene in scenes}),
                     figures=estimates([asdict(metrics) for metrics in figures], scenes, config),
                 )
             )

@@ -119,3 +119,11 @@ def test_preset_is_a_config_of_its_folder(config_path, tmp_path, capsys):
         with pytest.raises(SystemExit):
             parser.parse_args([*words, '--out', str(tmp_path)])
         assert message in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_in_one_line():
+    def stage():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match='interrupted; stages that can resume go on'):
+        run(stage)

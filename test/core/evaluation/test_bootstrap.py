@@ -17,6 +17,14 @@ def test_two_scenes_give_their_own_means_as_the_ends():
     np.testing.assert_allclose(ends[:, 0], [1, 3])
 
 
+def test_twins_of_a_street_are_drawn_together():
+    _, none = interval([1, 3], ['street-0001-day-clear', 'street-0001-night-rain'])
+    assert none is None
+    twins = ['street-0001-day-clear', 'street-0001-night', 'street-0002-day-clear']
+    _, ends = interval([1, 3, 5], twins)
+    np.testing.assert_allclose(ends[:, 0], [2, 5])
+
+
 def test_a_scene_counts_by_its_frames_in_every_draw():
     # One scene of 95 frames at 0, five of one frame at 1. Every draw that holds the long one is at
     # most 0.05, and one in three is 1; were scenes averaged, the lower end would be 0.5.
