@@ -274,9 +274,10 @@ class Stage:
         """Say how far every pixel's content moves while the shutter is open, (H, W, 2) [px]."""
         index, position = geometry.hits.index, geometry.surface.position
         actor = torch.where(index >= 0, geometry.scene.solids.actor[index.clamp(min=0)], -1)
-        T = position.new_tensor(self._actors.motions(self._config.start_s + t, seconds))[actor]
-        moved = (T[..., :3, :3] @ position[..., None])[..., 0] + T[..., :3, 3]
-        moved = torch.where((actor >= 0)[..., None], moved, position)
+        motions = position.new_tensor(self._actors.motions(self._config.start_s + t, seconds))
+        moves = actor >= 0  # few pixels: a matrix for each of the others would take longer
+        T, moved = motions[actor[moves]], position.clone()
+        moved[moves] = (T[:, :3, :3] @ position[moves][..., None])[..., 0] + T[:, :3, 3]
         now, later = geometry.camera, self._camera(self.ego(t + seconds), mount)
         return image_motion(untile(position, now), untile(moved, now), now, later)
 
