@@ -42,10 +42,10 @@ def pairs_in_view(solids: Primitives, camera: Camera) -> tuple[torch.Tensor, tor
         Index of the solid and of the tile of each pair, (P,).
     """
     R, origin = camera.T_world_camera[:3, :3], camera.T_world_camera[:3, 3]
-    corners = (world_corners(solids) - origin) @ R  # (N, 8, 3) in the camera
-    kept = (corners[..., 2].amax(1) > NEAR_M) & (solids.shape != Shape.DRAPED)
-    kept = kept.nonzero()[:, 0]
-    corners = corners[kept]
+    kept = _around_view(solids, camera).nonzero()[:, 0]
+    corners = (world_corners(solids.select(kept)) - origin) @ R  # (n, 8, 3) in the camera
+    ahead = corners[..., 2].amax(1) > NEAR_M
+    kept, corners = kept[ahead], corners[ahead]
     a, b = corners[:, _EDGES[:, 0]], corners[:, _EDGES[:, 1]]  # (n, 12, 3)
     # An edge through the near plane is cut there, so that its image does not wrap around.
     cut_a = ((NEAR_M - a[..., 2]) / (b[..., 2] - a[..., 2])).clamp(0, 1)[..., None]
@@ -79,6 +79,20 @@ def pairs_in_view(solids: Primitives, camera: Camera) -> tuple[torch.Tensor, tor
     across = span[pair, 0]
     tile = (first[pair, 1] + rank // across) * columns + first[pair, 0] + rank % across
     return kept[pair], tile
+
+
+def _around_view(solids: Primitives, camera: Camera) -> torch.Tensor:
+    """Find the solids whose bounding spheres reach into the view, (N,) bool: most do not."""
+    center = (solids.center - camera.T_world_camera[:3, 3]) @ camera.T_world_camera[:3, :3]
+    radius = solids.half_size.norm(dim=1)
+    around = (solids.shape != Shape.DRAPED) & (center[:, 2] + radius > NEAR_M)
+    for axis, size in enumerate((camera.width, camera.height)):
+        middle = camera.K[axis, 2]
+        # The last tile may reach over the picture's edge.
+        slope = (torch.maximum(middle, size - middle) + TILE) / camera.K[axis, axis]
+        outside = center[:, axis].abs() - slope * center[:, 2]
+        around &= outside <= radius * (1 + slope * slope).sqrt()
+    return around
 
 
 def pairs_in_mirror(
