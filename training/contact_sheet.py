@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.data.nuscenes import NuScenes, SceneRecord
+from ssd_depth_core.data.pictures import read_coded_depth, read_picture
 from ssd_depth_core.exact_depth import decode_exact_depth
 
 from training._cli import run
@@ -84,12 +85,12 @@ def contact_sheet(
             raise ValueError(f'{scene.name} in {root} has no camera {channel}')
         chosen = np.linspace(0, len(records) - 1, columns).round().astype(int)
         paths = [records[i].path for i in chosen]
-        rows.append((scene.name, [_read(path, cv2.IMREAD_COLOR)[..., ::-1] for path in paths]))
+        rows.append((scene.name, [read_picture(path) for path in paths]))
         depths = [root / 'exact_depth' / channel / f'{path.stem}.png' for path in paths]
     rows.append(
         (
             f'depth, {NEAR_M:g} m (red) to {FAR_M:g} m (blue)',
-            [_coloured(decode_exact_depth(_read(p, cv2.IMREAD_UNCHANGED))) for p in depths],
+            [_coloured(decode_exact_depth(read_coded_depth(p))) for p in depths],
         )
     )
     return np.concatenate(
@@ -105,13 +106,6 @@ def _twins(scenes: Sequence[SceneRecord], street: str | None) -> list[SceneRecor
         known = ', '.join(scene.name for scene in scenes[:10])
         raise ValueError(f'there is no street {street!r}; the first scenes are {known}')
     return found
-
-
-def _read(path: Path, flags: int) -> NDArray[Any]:
-    picture = cv2.imread(str(path), flags)
-    if picture is None:
-        raise OSError(f'picture {path} is missing or damaged; render the set again')
-    return picture
 
 
 def _scaled(picture: NDArray[np.uint8], width: int | None) -> NDArray[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from ssd_depth_core.data.index import FrameSource, IndexLine, Neighbour
-from ssd_depth_core.data.pictures import Reduction
+from ssd_depth_core.data.pictures import read_coded_depth, Reduction
 from ssd_depth_core.exact_depth import decode_exact_depth
 from ssd_depth_core.preprocess import resize_image
 
@@ -179,11 +179,10 @@ def read_exact_depth(path: Path, size: Size) -> NDArray[np.float32]:
     Raises:
         BrokenFrameError: If the file is missing, damaged or not 16 bit, one channel.
     """
-    coded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if coded is None or coded.dtype != np.uint16 or coded.ndim != 2:
-        raise BrokenFrameError(
-            f'exact depth {path} is missing, damaged or not 16 bit; render the set again'
-        )
+    try:
+        coded = read_coded_depth(path)
+    except ValueError as error:
+        raise BrokenFrameError(str(error)) from None
     # The EXACT form samples at pixel centres; plain INTER_NEAREST is off by up to half a pixel.
     return decode_exact_depth(
         np.asarray(cv2.resize(coded, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))

@@ -82,7 +82,7 @@ def split_scenes(
         ValueError: If a scene is in no list, or `splits.json` is not such a file.
     """
     path = root / 'splits.json'
-    listed = _rendered(path) if path.exists() else _official(version, validation_share)
+    listed = rendered_splits(root) if path.exists() else _official(version, validation_share)
     result: dict[str, Split] = {}
     for scene in scenes:
         split = listed.get(scene, default_split)
@@ -112,7 +112,21 @@ def street_of(scene: str) -> str:
     return scene
 
 
-def _rendered(path: Path) -> dict[str, Split]:
+def rendered_splits(root: Path) -> dict[str, Split]:
+    """Read what a rendered set says of its scenes.
+
+    Args:
+        root: The data set's folder.
+
+    Returns:
+        By scene; empty for a recording, which has no `splits.json`.
+
+    Raises:
+        ValueError: If the file is not such a record.
+    """
+    path = root / 'splits.json'
+    if not path.exists():
+        return {}
     try:
         values = json.loads(path.read_bytes())
     except ValueError as error:  # of JSON or of UTF-8

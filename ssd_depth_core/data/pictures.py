@@ -1,4 +1,4 @@
-"""Pictures of a data set to arrays; a damaged one is an error, never a half-grey picture."""
+"""Files of a data set to arrays; a damaged one is an error, never a half-grey picture."""
 
 from pathlib import Path
 from typing import Literal
@@ -55,3 +55,23 @@ def read_picture(path: Path, reduction: Reduction = 1) -> NDArray[np.uint8]:
         size = [-(-side // reduction) for side in image.shape[1::-1]]
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return np.asarray(image, np.uint8)
+
+
+def read_coded_depth(path: Path) -> NDArray[np.uint16]:
+    """Read a rendered picture's exact depth, still coded: `decode_exact_depth` makes it metres.
+
+    Args:
+        path: 16-bit PNG.
+
+    Returns:
+        (H, W).
+
+    Raises:
+        ValueError: If the file is missing, damaged or not 16 bit, one channel.
+    """
+    coded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if coded is None or coded.dtype != np.uint16 or coded.ndim != 2:
+        raise ValueError(
+            f'exact depth {path} is missing, damaged or not 16 bit; render the set again'
+        )
+    return np.asarray(coded, np.uint16)

@@ -24,6 +24,7 @@ from ssd_depth_core.data.augment import (
     photometric,
     random_window,
 )
+from ssd_depth_core.data.pictures import read_coded_depth
 from ssd_depth_core.data.texture import solid_texture
 from ssd_depth_core.exact_depth import decode_exact_depth
 from ssd_depth_core.preprocess import normalize
@@ -177,10 +178,7 @@ def read_depth(frame: Frame) -> NDArray[np.float32]:
         ValueError: If the file is missing or is not 16 bit, one channel.
     """
     path = frame.folder / 'depth' / f'{frame.line.id}.png'
-    coded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if coded is None or coded.dtype != np.uint16 or coded.ndim != 2:
-        raise ValueError(f'depth {path} is missing, damaged or not 16 bit; {REMEDY}')
-    return decode_exact_depth(coded)
+    return decode_exact_depth(read_coded_depth(path))
 
 
 class TrainingFrames(Dataset[dict[str, torch.Tensor]]):

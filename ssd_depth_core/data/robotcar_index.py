@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.data.index import IndexLine, Matrix, Neighbour, Split, SPLITS
+from ssd_depth_core.data.nuscenes_splits import rendered_splits
 from ssd_depth_core.data.robotcar import CHANNEL, RobotCar, Traversal
 from ssd_depth_core.data.robotcar_filters import (
     is_over_exposed,
@@ -25,7 +26,6 @@ from ssd_depth_core.data.robotcar_splits import (
     Assignment,
     read_lists,
     rendered_conditions,
-    rendered_splits,
 )
 from ssd_depth_core.geometry.pose import invert
 

@@ -17,7 +17,6 @@ from ssd_depth_core.checks import check_file
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.config import from_dict
 from ssd_depth_core.data.index import Split
-from ssd_depth_core.data.nuscenes_splits import RenderedSplits
 
 GUARD = 'guard between splits'
 UNLISTED = 'in no list'
@@ -49,22 +48,6 @@ class RenderedConditions:
     """By traversal."""
 
 
-def rendered_splits(root: Path) -> dict[str, Split]:
-    """Read the splits of a rendered set.
-
-    Args:
-        root: The data set's folder.
-
-    Returns:
-        By traversal; empty for a recording, which has no `splits.json`.
-
-    Raises:
-        ValueError: If the file is not such a record.
-    """
-    path = root / 'splits.json'
-    return from_dict(RenderedSplits, _json(path), str(path)).splits if path.exists() else {}
-
-
 def rendered_conditions(root: Path) -> dict[str, Condition]:
     """Read the conditions of a rendered set.
 
@@ -80,7 +63,11 @@ def rendered_conditions(root: Path) -> dict[str, Condition]:
     path = root / 'conditions.json'
     if not path.exists():
         return {}
-    return from_dict(RenderedConditions, _json(path), str(path)).conditions
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f'{path} is not JSON ({error}); render the set again') from None
+    return from_dict(RenderedConditions, values, str(path)).conditions
 
 
 def read_lists(files: dict[Split, tuple[Path, ...]]) -> dict[int, Assignment]:
@@ -194,11 +181,3 @@ def assign_blocks(
 
 def _scene(drive: str, block: int) -> str:
     return f'{drive}-block-{block:03d}'
-
-
-def _json(path: Path) -> dict[str, object]:
-    try:
-        values = json.loads(path.read_bytes())
-    except ValueError as error:  # of JSON or of UTF-8
-        raise ValueError(f'{path} is not JSON ({error}); render the set again') from None
-    return values

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_file
 from ssd_depth_core.data.index import FrameSource, IndexLine
+from ssd_depth_core.data.pictures import read_coded_depth
 from ssd_depth_core.evaluation.frame_score import FrameScore, score_frame
 from ssd_depth_core.evaluation.predictions import PredictionSource
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
@@ -64,13 +64,12 @@ def read_exact_depth(line: IndexLine, root: Path) -> NDArray[np.float32]:
         raise ValueError(f'frame {line.id} has no exact depth; score it with --truth lidar')
     path = root / line.exact_depth
     check_file(path, 'exact depth', 'render the data set again')
-    coded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if coded is None or coded.dtype != np.uint16 or coded.shape != tuple(line.size):
-        got = 'no picture' if coded is None else f'{coded.dtype} of {coded.shape}'
+    coded = read_coded_depth(path)
+    if coded.shape != tuple(line.size):
         raise ValueError(
-            f'exact depth {path} must be 16-bit of {line.size}, got {got}; render it again'
+            f'exact depth {path} must be of {line.size}, got {coded.shape}; render it again'
         )
-    return decode_exact_depth(np.asarray(coded, np.uint16))
+    return decode_exact_depth(coded)
 
 
 def score_frames(

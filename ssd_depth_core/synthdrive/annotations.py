@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.geometry.pose import invert
 from ssd_depth_core.geometry.quaternion import quaternion_of
 from ssd_depth_core.synthdrive.sensors import ActorBox, CameraFrame, LidarSweep
 from ssd_depth_core.synthdrive.tokens import link, token_of
@@ -120,7 +121,7 @@ def inside(box: ActorBox, points: Float) -> NDArray[np.bool_]:
     Returns:
         (N,).
     """
-    local = _moved(np.linalg.inv(box.T_world_box), points)
+    local = _moved(invert(box.T_world_box), points)
     return np.asarray((np.abs(local) <= _extent(box) / 2).all(1), np.bool_)
 
 
@@ -138,7 +139,7 @@ def visible_share(box: ActorBox, frames: Sequence[CameraFrame]) -> float:
     seen = np.zeros(len(lattice), bool)
     for frame in frames:
         T_world_camera = frame.ego_pose.T_world_ego @ frame.T_ego_camera
-        in_camera = _moved(np.linalg.inv(T_world_camera), lattice)
+        in_camera = _moved(invert(T_world_camera), lattice)
         z = in_camera[:, 2]
         if z.min() < NEAR_M:  # beside or behind the camera
             continue

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
+from ssd_depth_core.geometry.pose import invert, transform_from_euler
 from ssd_depth_core.synthdrive.camera import Camera
 from ssd_depth_core.synthdrive.imaging import AutoExposure, draw_sensor, expose
 from ssd_depth_core.synthdrive.lighting import Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.precipitation import draw_precipitation, fall
 from ssd_depth_core.synthdrive.primitives import concatenate, Primitives
+from ssd_depth_core.synthdrive.rig import OPTICAL
 from ssd_depth_core.synthdrive.sky import draw_sky
 from ssd_depth_core.synthdrive.terrain import FLAT, Terrain
 from ssd_depth_core.synthdrive.traffic import clutter, traffic
@@ -25,7 +27,6 @@ import torch
 
 VIEWS_PER_CITY = 6
 """Pictures from one city: growing it costs about as much as one picture."""
-_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # camera -> ego
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,8 @@ def draw_view(city: City, seed: int, height: int, width: int) -> RandomView:
     cx = (width - 1) / 2 + width * rng.normal(0.0, 0.02)
     cy = (height - 1) / 2 + height * rng.normal(0.0, 0.04)
     K = np.array([[focal, 0.0, cx], [0.0, focal * aspect, cy], [0.0, 0.0, 1.0]])
-    T = np.eye(4)
-    T[:3, :3] = _turn(look, pitch, roll) @ _OPTICAL
-    T[:3, 3] = (x, y, rng.uniform(1.15, 2.1))
+    T = transform_from_euler((x, y, rng.uniform(1.15, 2.1), roll, pitch, look))
+    T[:3, :3] = T[:3, :3] @ OPTICAL
     return RandomView(style.seed, x, y, yaw, K, T, bool(rng.random() < 0.3))
 
 
@@ -111,19 +111,9 @@ def on_terrain(view: RandomView, terrain: Terrain) -> RandomView:
         return view
     place = np.array([view.x, view.y])
     T = terrain.pose(place, view.yaw)
-    T_ego_camera = np.linalg.inv(FLAT.pose(place, view.yaw)) @ view.T_world_camera
+    T_ego_camera = invert(FLAT.pose(place, view.yaw)) @ view.T_world_camera
     x, y, yaw = T[0, 3], T[1, 3], np.arctan2(T[1, 0], T[0, 0])
     return replace(view, x=float(x), y=float(y), yaw=float(yaw), T_world_camera=T @ T_ego_camera)
-
-
-def _turn(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
-    """Give Rz(yaw) Ry(pitch) Rx(roll), (3, 3)."""
-    cz, sz, cy, sy = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    cx, sx = np.cos(roll), np.sin(roll)
-    z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1.0]])
-    y = np.array([[cy, 0, sy], [0, 1.0, 0], [-sy, 0, cy]])
-    x = np.array([[1.0, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    return z @ y @ x
 
 
 def random_pictures(

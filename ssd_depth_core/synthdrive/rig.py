@@ -10,7 +10,7 @@ from ssd_depth_core.config import load_yaml
 from ssd_depth_core.geometry.pose import transform_from_euler
 
 RIG_FOLDER = Path(__file__).parent / 'rigs'
-_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # camera -> ego
+OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # camera -> ego
 
 Float = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class CameraMount(Mount):
     def T_ego_camera(self) -> Float:
         """Give the pose, (4, 4), of the optical frame."""
         T = self.T_ego_mount
-        T[:3, :3] = T[:3, :3] @ _OPTICAL
+        T[:3, :3] = T[:3, :3] @ OPTICAL
         return T
 
     def intrinsics(self, height: int, width: int) -> Float:

@@ -70,10 +70,13 @@ def test_faulty_exact_depth_is_named(tmp_path, exact_line, line_of):
     with pytest.raises(ValueError, match='frame a0 has no exact depth; score it with --truth lid'):
         read_exact_depth(line_of(), tmp_path)
     cv2.imwrite(str(tmp_path / 'a0.png'), np.zeros((12, 16), np.uint8))
-    with pytest.raises(ValueError, match=r'a0.png must be 16-bit of \(12, 16\), got uint8'):
+    with pytest.raises(ValueError, match='a0.png is missing, damaged or not 16 bit'):
+        read_exact_depth(exact_line, tmp_path)
+    cv2.imwrite(str(tmp_path / 'a0.png'), np.ones((16, 12), np.uint16))
+    with pytest.raises(ValueError, match=r'a0.png must be of \(12, 16\), got \(16, 12\)'):
         read_exact_depth(exact_line, tmp_path)
     (tmp_path / 'a0.png').write_bytes(b'no picture')
-    with pytest.raises(ValueError, match='a0.png must be 16-bit .* got no picture'):
+    with pytest.raises(ValueError, match='a0.png is missing, damaged or not 16 bit'):
         read_exact_depth(exact_line, tmp_path)
     (tmp_path / 'a0.png').unlink()
     with pytest.raises(FileNotFoundError, match='exact depth not found at .*a0.png'):

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from ssd_depth_core.data.nuscenes_splits import rendered_splits
 from ssd_depth_core.data.robotcar_splits import (
     assign_blocks,
     assign_listed,
     assign_whole,
     read_lists,
     rendered_conditions,
-    rendered_splits,
 )
 
 SECOND = 1_000_000
