@@ -73,6 +73,9 @@ class RenderConfig(DriveConfig):
     """Of these streets, the last."""
     conditions: tuple[Condition, ...] = CONDITIONS
     """Under which every street is driven."""
+    train_conditions: tuple[Condition, ...] | None = None
+    """Of these, those under which streets to train on are driven; None: all. The papers train on
+    clear days alone, and pictures that nobody reads cost the most time here."""
     jpeg_quality: int = 90
     """1 to 100, as OpenCV counts."""
     num_workers: int = 1
@@ -106,6 +109,25 @@ class RenderConfig(DriveConfig):
             raise ValueError(f'jpeg_quality must be in [1, 100], got {self.jpeg_quality}')
         if not self.conditions or len(set(self.conditions)) < len(self.conditions):
             raise ValueError(f'conditions must be one or more, each once, got {self.conditions}')
+        trained = self.conditions if self.train_conditions is None else self.train_conditions
+        if not trained or not set(trained) <= set(self.conditions):
+            raise ValueError(
+                f'train_conditions must be one or more of conditions, {self.conditions}, '
+                f'got {self.train_conditions}'
+            )
+
+    def conditions_of(self, split: Split) -> tuple[Condition, ...]:
+        """Say under which conditions a street is driven.
+
+        Args:
+            split: What the street is for.
+
+        Returns:
+            One or more conditions.
+        """
+        if split == 'train' and self.train_conditions is not None:
+            return self.train_conditions
+        return self.conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +221,7 @@ def _jobs(root: Path, format: Format, config: RenderConfig, device: str) -> list
     return [
         Job(root, format, replace(config, seed=config.seed + street), condition, split, device)
         for street, split in enumerate(splits)
-        for condition in config.conditions
+        for condition in config.conditions_of(split)
     ]
 
 

@@ -138,6 +138,17 @@ def test_streets_are_parted_and_seeds_recorded(tmp_path, config_path):
     assert record['config']['jpeg_quality'] == 90  # resolved: not in the file
 
 
+def test_streets_to_train_on_may_have_clear_days_alone(tmp_path, config_path):
+    out = tmp_path / 'set'
+    limits = ('train_conditions=[day-clear]', 'lidar_hz=0')
+    assert main(command(config_path, out, *SETS, *limits)) == 0
+    splits = json.loads((out / 'splits.json').read_text())['splits']
+    assert set(splits) == {
+        'street-0004-day-clear',
+        *(f'street-{seed:04d}-{name}' for seed in (5, 6) for name in ('day-clear', 'night')),
+    }
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -193,6 +204,8 @@ def test_descriptions_tell_the_condition():
         ({'jpeg_quality': 101}, 'jpeg_quality must be in'),
         ({'conditions': ()}, 'one or more, each once'),
         ({'conditions': ('night', 'night')}, 'one or more, each once'),
+        ({'train_conditions': ()}, 'one or more of conditions'),
+        ({'conditions': ('fog',), 'train_conditions': ('night',)}, "must be .* \\('fog',\\), got"),
         ({'duration_s': 0.0}, 'times must be positive'),
         ({'camera_hz': 1.0}, 'camera_hz and lidar_hz must be >= 2: .* got 1.0 and None'),
         ({'lidar_hz': 1.9}, 'got None and 1.9'),
@@ -205,7 +218,7 @@ def test_config_out_of_range_is_refused(fields, message):
 
 def test_presets_hold_out_streets_that_nobody_else_has():
     presets = {path.stem: load_yaml(RenderConfig, path) for path in PRESETS.glob('*.yaml')}
-    assert set(presets) == {'tiny', 'small', 'large'}
+    assert set(presets) == {'tiny', 'small', 'large', 'teachers'}
     seeds = [seed for c in presets.values() for seed in range(c.seed, c.seed + c.num_streets)]
     assert len(set(seeds)) == len(seeds)
     assert min(seeds) > 100_001  # beyond the cities of the training sets and of the demo
