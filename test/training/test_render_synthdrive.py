@@ -233,7 +233,7 @@ def test_presets_hold_out_streets_that_nobody_else_has():
 def test_unknown_preset_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(['--preset', 'huge', '--out', str(tmp_path)])
-    assert 'must be one of large, small, tiny, got huge' in capsys.readouterr().err
+    assert 'must be one of large, small, teachers, tiny, got huge' in capsys.readouterr().err
 
 
 def test_demos_config_is_valid():
