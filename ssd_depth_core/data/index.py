@@ -39,8 +39,9 @@ class Neighbour:
     """Path from the data set's root."""
     timestamp_us: int
     """Since the epoch, microseconds."""
-    T_source_target: Matrix
-    """(4, 4), from this frame's ego poses: points in the target camera to the source camera."""
+    T_source_target: Matrix | None
+    """(4, 4), from this frame's ego poses: points in the target camera to the source camera; None
+    where a data set has no poses, from which depth can be learnt without a unit alone."""
 
     def __post_init__(self) -> None:
         """Validate.
@@ -48,7 +49,8 @@ class Neighbour:
         Raises:
             ValueError: If the transform is not (4, 4).
         """
-        _check_matrix(self.T_source_target, 4, 'T_source_target')
+        if self.T_source_target is not None:
+            _check_matrix(self.T_source_target, 4, 'T_source_target')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

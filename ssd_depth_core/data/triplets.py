@@ -118,6 +118,10 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
                 'recordings have depth: lidar'
             )
         self.lines = complete
+        # Of all or of none: samples are put into batches.
+        self.has_poses = config.neighbours and all(
+            x.T_source_target is not None for line in complete for x in _neighbours(line)
+        )
         self.config = config
         self.reader = FrameReader(source, config.resize)
         self.root = root
@@ -148,7 +152,8 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
             `condition` () int64: of `image`, in `CONDITIONS`. `number` () int64: of the frame.
             `num_skipped` () int64: broken frames in whose place this one came.
             All float32 but for these. Without neighbours, `sources`, `pose_images`,
-            `T_source_target` and `distance_m` are left out.
+            `T_source_target` and `distance_m` are left out; where any frame has
+            no pose, the last two.
 
         Raises:
             BrokenFrameError: If a file is missing or damaged and that is not to be skipped, or one
@@ -183,10 +188,11 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
             neighbours = _neighbours(line)
             before, after = (self.reader.read(x, line.size, size)[0] for x in neighbours)
             frames = [before, target, after]
-            T = np.array([x.T_source_target for x in neighbours], np.float32)
             sample['sources'] = _batch([before, after])
-            sample['T_source_target'] = torch.from_numpy(T)
-            sample['distance_m'] = torch.from_numpy(np.linalg.norm(T[:, :3, 3], axis=1))
+            if self.has_poses:
+                T = np.array([x.T_source_target for x in neighbours], np.float32)
+                sample['T_source_target'] = torch.from_numpy(T)
+                sample['distance_m'] = torch.from_numpy(np.linalg.norm(T[:, :3, 3], axis=1))
         if self.config.depth != 'none':
             sample['depth'] = torch.from_numpy(self._depth(line, size))[None]
         return {**sample, **self._inputs(line, picture, frames, rng)}

@@ -121,7 +121,8 @@ def score_frame(
         promised = sample_aligned(prediction.confidence, rows, columns, truth.shape)
         confidence = score_confidence(promised[in_main], *pairs)
     flickers = None
-    if previous is not None and line.previous is not None:
+    before = line.previous
+    if previous is not None and before is not None and before.T_source_target is not None:
         flickers = flicker(
             d[in_main],
             previous,
@@ -129,7 +130,7 @@ def score_frame(
             columns=columns[in_main],
             truth=t[in_main],
             K=np.array(line.K),
-            T_source_target=np.array(line.previous.T_source_target),
+            T_source_target=np.array(before.T_source_target),
             size=(truth.shape[0], truth.shape[1]),
             min_depth_m=low,
             max_depth_m=cap,

@@ -63,6 +63,18 @@ def test_a_sample_has_the_frames_in_time(dataset):
     assert CONDITIONS[dataset()[4, 0]['condition']] == 'night'
 
 
+def test_frames_without_poses_have_no_motion(dataset, street_set):
+    _, lines = street_set
+    lost = replace(lines[2], next=replace(lines[2].next, T_source_target=None))
+    incomplete = dataset(lines=[*lines[:2], lost, *lines[3:]])
+    assert not incomplete.has_poses
+    for number in range(len(incomplete)):  # all alike, or they would not go into one batch
+        sample = incomplete[number, 0]
+        assert {'sources', 'pose_images'} < sample.keys()
+        assert not {'T_source_target', 'distance_m'} & sample.keys()
+    assert dataset().has_poses
+
+
 def test_shapes_and_types(dataset):
     sample = dataset(replace(PLAIN, input_size=(28, 42), depth='exact'))[0, 0]
     assert {name: tuple(value.shape) for name, value in sample.items()} == {
