@@ -34,6 +34,10 @@ class EvaluationConfig:
     """Whether only the pixels of Garg's crop count, as on KITTI."""
     truth: Literal['lidar', 'exact'] = 'lidar'
     """Sparse LiDAR returns, or the exact depth of a rendered set."""
+    flip: bool = True
+    """Whether the mirrored picture is predicted too, for the variants that average both."""
+    flicker: bool = True
+    """Whether the frame before is predicted too; each of the two costs a prediction a frame."""
     replicates: int = 2000
     """Draws of scenes behind each confidence interval."""
     worst_frames: int = 8

@@ -105,8 +105,8 @@ def score_frames(
             read_truth(line),
             prediction,
             config,
-            mirrored=predictions.predict_mirrored(line),
-            previous=predictions.predict_previous(line),
+            mirrored=predictions.predict_mirrored(line) if config.flip else None,
+            previous=predictions.predict_previous(line) if config.flicker else None,
         )
         if frame is None:
             scored.without_truth += 1

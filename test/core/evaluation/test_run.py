@@ -43,6 +43,14 @@ def test_frames_without_prediction_or_truth_are_counted(line_of):
     assert len(scored.frames[0].scores) == 8
 
 
+def test_what_costs_predictions_can_be_left_out(line_of):
+    config = EvaluationConfig(flip=False, flicker=False)
+    lines = [line_of(number=number) for number in (2, 3)]
+    frames = score_frames(lines, lambda line: TRUTH, Method(), config).frames
+    assert {score.variant for frame in frames for score in frame.scores} == {'plain', 'scaled'}
+    assert [frame.flicker for frame in frames] == [None, None]
+
+
 @pytest.fixture
 def exact_line(tmp_path, line_of):
     depth = TRUTH.copy()
