@@ -1,4 +1,4 @@
-"""What an evaluation scores: a folder of predictions, an exported model, a checkpoint."""
+"""What an evaluation scores: a folder of predictions, a model, a checkpoint, a trivial guess."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from ssd_depth_core.evaluation.predictions import (
     Prediction,
     PredictionSource,
 )
+from ssd_depth_core.evaluation.protocol import EvaluationConfig
 
 Predict = Callable[[NDArray[np.uint8], NDArray[np.float64]], Prediction]
 """From a picture, (H, W, 3) uint8 RGB, and its K, (3, 3), to a prediction."""
@@ -77,29 +78,43 @@ def checkpoint(path: Path, device: str) -> tuple[str, Predict]:
             canonical_focal_px=config.canonical_focal_px,
             max_depth_m=config.max_depth_m,
         )
-        return Prediction(depth=depth, confidence=said.confidence[0, 0].cpu().numpy())
+        confidence = said.confidence
+        return Prediction(
+            depth=depth,
+            confidence=None if confidence is None else confidence[0, 0].cpu().numpy(),
+        )
 
     return f'checkpoint {path}, step {info.step}', predict
 
 
 def method_of(
-    args: argparse.Namespace, lines: Sequence[IndexLine], source: FrameSource, device: str
+    args: argparse.Namespace,
+    lines: Sequence[IndexLine],
+    source: FrameSource,
+    device: str,
+    config: EvaluationConfig,
 ) -> tuple[str, PredictionSource]:
     """Open the method that `training.evaluate` was asked to score.
 
     Args:
-        args: With `predictions`, `predictions_flipped`, `allow_missing`, `checkpoint`, `model`.
+        args: With `predictions`, `predictions_flipped`, `allow_missing`, `trivial`, `index`,
+            `checkpoint`, `model`.
         lines: The frames to score.
         source: Of their pictures.
         device: Where a checkpoint computes.
+        config: Says which training truth a trivial guess learns from.
 
     Returns:
         The method in words, and its predictions.
 
     Raises:
         FileNotFoundError: If predictions or weights are missing.
-        ValueError: If weights are damaged.
+        ValueError: If weights are damaged, or a trivial guess has nothing to go by.
     """
+    if args.trivial:
+        from ssd_depth_core.evaluation.trivial import trivial_predictions
+
+        return trivial_predictions(args.trivial, args.index, lines, config)
     if args.predictions:
         folder = FolderPredictions(
             args.predictions,

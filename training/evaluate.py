@@ -36,6 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     method.add_argument('--model', type=Path, metavar='ONNX', help='default: the shipped student')
     method.add_argument('--checkpoint', type=Path, metavar='FILE', help='of a training run')
+    method.add_argument(
+        '--trivial',
+        choices=('constant', 'flat-road', 'median-map'),
+        help='a guess that looks at no picture: what any method must beat',
+    )
     parser.add_argument(
         '--predictions-flipped',
         type=Path,
@@ -90,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = open_source(header)
     read_truth = truth_reader(config, source, Path(header.root))
     device = device_of(args) if args.checkpoint else 'cpu'
-    name, predictions = method_of(args, lines, source, device)
+    name, predictions = method_of(args, lines, source, device, config)
     scored = score_frames(tqdm(lines, unit='frame', disable=None), read_truth, predictions, config)
     if not scored.frames:
         raise ValueError(
