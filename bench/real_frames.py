@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from real_data import read_ddad, read_nuscenes, RealFrame
+from ssd_depth_core.evaluation.trivial import road_depth, WALL_M
 from ssd_depth_core.metrics import depth_metrics, mean_metrics
 from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.runtime.colormap import colorize, legend
 from ssd_depth_core.runtime.predictor import DepthPrediction, DepthPredictor
-import trivial
 
 Method = Callable[[RealFrame], NDArray[np.floating]]
 """From a picture to the depth at its N true points [m], NaN where beyond range."""
@@ -33,9 +33,11 @@ GROUPS: dict[str, Callable[[RealFrame], bool]] = {
     'DDAD front (CAMERA_01)': lambda frame: frame.channel == 'CAMERA_01',
     'DDAD, all cameras': lambda frame: frame.dataset == 'DDAD',
 }
+CONSTANT_M = 20.0
+"""Between the usual near and far of a street; once median-scaled, any constant scores alike."""
 _NOTES = (
-    f'Constant: {trivial.CONSTANT_M:g} m everywhere. Walled road: each pixel on a flat road that '
-    f'ends at a wall {trivial.WALL_M:g} m off, from the real intrinsics; nuScenes cameras as '
+    f'Constant: {CONSTANT_M:g} m everywhere. Walled road: each pixel on a flat road that '
+    f'ends at a wall {WALL_M:g} m off, from the real intrinsics; nuScenes cameras as '
     'mounted, DDAD cameras level and 1.5 m high. All pictures were taken by day. Depth is scored '
     'from 0.1 m to 80 m at the LiDAR returns; median-scaled means times median(truth) / '
     'median(depth), per picture.'
@@ -153,8 +155,10 @@ def main(argv: list[str] | None = None) -> int:
     rows = score(
         frames,
         {
-            f'constant {trivial.CONSTANT_M:g} m': trivial.constant,
-            f'flat road, wall at {trivial.WALL_M:g} m': trivial.walled_road,
+            f'constant {CONSTANT_M:g} m': lambda frame: np.full(len(frame.truth), CONSTANT_M),
+            f'flat road, wall at {WALL_M:g} m': lambda frame: road_depth(
+                frame.uv, frame.K, height_m=frame.height_m, down_camera=frame.down_camera
+            ),
             predictor.spec.name: lambda frame: sample(predictions[frame.name].depth, frame),
         },
     )

@@ -17,15 +17,14 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from real_data import RealFrame
 from ssd_depth_core.conditions import Condition, CONDITIONS
+from ssd_depth_core.evaluation.trivial import road_depth, WALL_M
 from ssd_depth_core.metrics import depth_metrics, DepthMetrics, mean_metrics
 from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import Picture, random_pictures
 import torch
-import trivial
 
 FIRST_CITY = 200_000
 VIEWS_PER_CITY = 2
@@ -46,18 +45,9 @@ def walled_road(picture: Picture) -> NDArray[np.float64]:
     height, width = picture.depth.shape
     v, u = np.mgrid[:height, :width]
     pose = picture.view.T_world_camera
-    frame = RealFrame(
-        dataset='SynthDrive',
-        channel='',
-        name='',
-        image=np.empty((0, 0, 3), np.uint8),
-        K=picture.view.K,
-        uv=np.column_stack([u.ravel(), v.ravel()]).astype(float),
-        truth=np.empty(0),
-        height_m=float(pose[2, 3]),
-        down_camera=-pose[2, :3],
-    )
-    return trivial.walled_road(frame).reshape(height, width)
+    uv = np.column_stack([u.ravel(), v.ravel()]).astype(float)
+    road = road_depth(uv, picture.view.K, height_m=float(pose[2, 3]), down_camera=-pose[2, :3])
+    return road.reshape(height, width)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
                     truth = cv2.resize(picture.depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
                     road = cv2.resize(walled_road(picture), size, interpolation=cv2.INTER_NEAREST)
                     methods = {
-                        f'flat road, wall at {trivial.WALL_M:g} m': (road, truth),
+                        f'flat road, wall at {WALL_M:g} m': (road, truth),
                         student: (prediction.depth, truth),
                     }
                     if prediction.confidence is not None:

@@ -3,12 +3,12 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from ssd_depth_core.evaluation.trivial import WALL_M  # noqa: E402
 from ssd_depth_core.synthdrive.camera import Camera, untile  # noqa: E402
 from ssd_depth_core.synthdrive.random_views import Picture, RandomView  # noqa: E402
 from ssd_depth_core.synthdrive.renderer import cast  # noqa: E402
 from ssd_depth_core.synthdrive.world import City  # noqa: E402
 import synthetic_frames  # noqa: E402
-import trivial  # noqa: E402
 
 
 def test_walled_road_is_the_rendered_ground_up_to_the_wall():
@@ -25,6 +25,6 @@ def test_walled_road_is_the_rendered_ground_up_to_the_wall():
     ground = untile(cast(nothing, camera).distance, camera).numpy()
     view = RandomView(0, 0, 0, 0, K, pose, clutter=False)
     road = synthetic_frames.walled_road(Picture(view, {}, ground))
-    np.testing.assert_allclose(road, np.minimum(ground, trivial.WALL_M), rtol=1e-4)
-    assert (road == trivial.WALL_M).any()
-    assert (road < trivial.WALL_M).any()
+    np.testing.assert_allclose(road, np.minimum(ground, WALL_M), rtol=1e-4)
+    assert (road == WALL_M).any()
+    assert (road < WALL_M).any()
