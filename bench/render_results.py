@@ -48,7 +48,7 @@ def render_result(result: Result) -> str:
     origin = f'commit {result.commit}, {result.date}, {seed}, {result.machine}'
     parts = [
         f'## {result.title}',
-        render_table(result.rows),
+        result.table or render_table(result.rows),
         f'`{result.command}`: {origin}.',
         f'Data: {result.data}.',
     ]

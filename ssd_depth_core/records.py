@@ -34,6 +34,8 @@ class Result:
     """One mapping a line of the table; every row has the same keys in the same order."""
     notes: str = ''
     """What the reader must know, as one Markdown paragraph."""
+    table: str = ''
+    """Markdown to show instead of the rows, where these are too many to read; empty: the rows."""
 
     def __post_init__(self) -> None:
         """Hold the table's form.

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def test_a_result_is_rendered_with_what_made_it():
         'Data: SynthDrive (synthetic).\n\n'
         'Small.\n'
     )
+
+
+def test_a_table_of_its_own_is_shown_instead_of_the_rows():
+    page = render_result(replace(RESULT, table='| by night |\n| --- |'))
+    assert page.startswith('## Depth at night\n\n| by night |\n| --- |\n\n`python bench')
+    assert '| student |' not in page
 
 
 @pytest.mark.parametrize(
