@@ -2,6 +2,7 @@
 
 config.yaml              resolved
 metrics.jsonl            a line at each log and each validation
+pictures/                of each validation
 checkpoint.safetensors   averaged weights, with how they were made inside
 state/                   everything that resuming needs
 """
@@ -19,9 +20,11 @@ MAY_CHANGE = frozenset(
         'num_validation_frames',
         'loop.max_steps',
         'loop.max_minutes',
+        'loop.max_epochs',
         'loop.batch_size',
+        'loop.gradient_accumulation',
         'loop.num_workers',
-        'loop.log_every_s',
+        'loop.log_every_steps',
         'loop.validate_every_steps',
     }
 )
@@ -44,6 +47,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """Tell where the log of numbers lies."""
         return self.path / 'metrics.jsonl'
+
+    @property
+    def pictures(self) -> Path:
+        """Tell where the pictures of validations lie."""
+        return self.path / 'pictures'
 
     @property
     def checkpoint(self) -> Path:

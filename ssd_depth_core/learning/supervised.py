@@ -19,6 +19,7 @@ from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint, 
 from ssd_depth_core.learning.evaluation import evaluate, table
 from ssd_depth_core.learning.loop import LoopConfig, make_accelerator, train
 from ssd_depth_core.learning.run_folder import open_run, RunFolder
+from ssd_depth_core.learning.task import Validation
 from ssd_depth_core.losses.supervised import (
     canonical_log_depth,
     gradient_matching,
@@ -171,7 +172,7 @@ def train_supervised(
         f'{describe_sets(train_frames)}'
     )
 
-    def validate(average: nn.Module) -> dict[str, Any]:
+    def validate(average: nn.Module) -> Validation:
         rows = evaluate(
             predictor_of(average),
             by_condition,
@@ -179,7 +180,7 @@ def train_supervised(
             max_depth_m=model.max_depth_m,
         )
         logger.info('%s', table(rows))
-        return rows
+        return Validation(rows)
 
     def save(average: nn.Module, step: int, metrics: dict[str, Any]) -> None:
         assert isinstance(average, DepthNet)

@@ -1,7 +1,10 @@
-"""What the loop asks of an objective."""
+"""What the loop asks of an objective, and of its validation."""
 
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from ssd_depth_core.models.depth_net import DepthNet
 import torch
 
@@ -9,8 +12,9 @@ import torch
 class Task(Protocol):
     """An `nn.Module` that owns the network to be trained, its criterion, and any teacher.
 
-    The loop trains the parameters that require gradients, averages and saves `network`, and knows
-    nothing else of the objective. A new objective is a new Task.
+    The loop trains every parameter that requires gradients, those of further modules such as a
+    `pose_net` included, and its state holds them all. It averages and hands out `network` alone,
+    and knows nothing else of the objective. A new objective is a new Task.
     """
 
     network: DepthNet
@@ -26,3 +30,13 @@ class Task(Protocol):
             Scalars: `loss`, which is minimised, and any parts worth logging.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Hold what a network was found to do on held-out frames."""
+
+    metrics: dict[str, Any]
+    """Numbers that JSON can hold, nested as one likes, e.g. by condition."""
+    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """RGB (H, W, 3) by a name that a file can have, e.g. one a condition."""
