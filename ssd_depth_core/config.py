@@ -13,7 +13,8 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str) -> T:
     """Build a dataclass from plain values.
 
     Args:
-        cls: A dataclass, whose fields may be dataclasses, tuples, literals or optional.
+        cls: A dataclass, whose fields may be dataclasses, tuples, literals, optional, or one of
+            several scalars.
         values: One entry a field; fields with defaults may be left out.
         where: File (and place in it) for the messages.
 
@@ -138,8 +139,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in (types.UnionType, Union):
         if value is None and type(None) in args:
             return None
-        (only,) = (arg for arg in args if arg is not type(None))
-        return _convert(only, value, where)
+        kinds = tuple(arg for arg in args if arg is not type(None))
+        if len(kinds) == 1:
+            return _convert(kinds[0], value, where)
+        if type(value) not in kinds:  # of several scalars, each keeps its type
+            names = ' or '.join(kind.__name__ for kind in kinds)
+            raise ValueError(f'{where} must be {names}, got {value!r}')
+        return value
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ValueError(f'{where} must be a list, got {value!r}')

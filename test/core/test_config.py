@@ -29,6 +29,7 @@ class Config:
     seed: int | None = None
     amp: bool = False
     weights: dict[str, float] = field(default_factory=dict)
+    options: dict[str, int | float] = field(default_factory=dict)
     extra: Any = None
 
 
@@ -42,6 +43,7 @@ FULL = Config(
     seed=7,
     amp=True,
     weights={'night': 2.0},
+    options={'depth': 4, 'ratio': 0.5},
     extra=[1, {'a': None}],
 )
 
@@ -54,6 +56,11 @@ def write(tmp_path):
         return path
 
     return write
+
+
+def test_of_several_scalars_each_keeps_its_type():
+    options = from_dict(Config, to_dict(FULL), 'here').options
+    assert [type(value) for value in options.values()] == [int, float]
 
 
 def test_config_survives_the_round_trip_through_plain_values():
@@ -99,6 +106,7 @@ def test_whole_numbers_pass_as_floats_of_type_float():
         ({'amp': 1}, 'here: amp must be bool, got 1'),
         ({'weights': [1]}, r'here: weights must be a mapping, got \[1\]'),
         ({'weights': {'night': 'x'}}, r"here: weights\.night must be float, got 'x'"),
+        ({'options': {'depth': True}}, r'here: options\.depth must be int or float, got True'),
         ({'weights': {3: 1.0}}, 'here: weights: key must be str, got 3'),
     ],
 )
