@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> tuple[DepthNet, CheckpointInfo]:
         )
     info = from_dict(CheckpointInfo, json.loads(metadata[METADATA_KEY]), str(path))
     # The file holds all weights: those that the encoder once started from need no download.
-    network = build_depth_net(replace(info.model, pretrained=False))
+    network = build_depth_net(replace(info.model, encoder_weights=None))
     try:
         network.load_state_dict(load_file(path), strict=True)
     except RuntimeError as error:

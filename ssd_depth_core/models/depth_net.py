@@ -1,11 +1,16 @@
 """The depth network: an image in, canonical inverse depth and its uncertainty out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import math
+import re
+from typing import Literal
 
 import torch
 from torch import nn
 import torch.nn.functional as F
+
+OutputKind = Literal['log_sigmoid', 'sigmoid', 'sigmoid_depth', 'relu']
+"""How logits become inverse depth; see `inverse_depth_of`."""
 
 CONFIDENCE_RATIO = 1.25
 """Confidence is the probability of a depth within this factor of the truth: the `a1` metric."""
@@ -20,16 +25,24 @@ class DepthNetConfig:
 
     encoder: str = 'mobilenetv4_conv_small'
     """A timm architecture."""
-    pretrained: bool = False
-    """Whether the encoder starts from timm's weights instead of random ones."""
+    encoder_weights: str | None = None
+    """What the encoder starts from; None: random weights, `timm`: those that timm knows for it."""
+    encoder_options: dict[str, int | float] = field(default_factory=dict)
+    """Passed to `timm.create_model`."""
+    decoder: Literal['pyramid', 'monodepth2'] = 'pyramid'
+    """What turns features into a map."""
     decoder_channels: int = 64
-    """Width of the decoder at strides 4 to 32."""
+    """Width of the pyramid decoder at strides 4 to 32."""
     fine_channels: int = 32
-    """Width of the decoder at stride 2."""
+    """Width of the pyramid decoder at stride 2."""
+    output: OutputKind = 'log_sigmoid'
+    """How the map becomes inverse depth; see `inverse_depth_of`."""
+    confidence: bool = True
+    """Whether the network says how sure it is; photometric losses do not teach it."""
     input_height: int = 192
-    """Pixels, divisible by 32."""
+    """Pixels, a multiple of `size_multiple`."""
     input_width: int = 320
-    """Pixels, divisible by 32."""
+    """Pixels, a multiple of `size_multiple`."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Of the RGB input in [0, 1]; ImageNet's, so that pretrained encoders fit."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
@@ -47,11 +60,14 @@ class DepthNetConfig:
         Raises:
             ValueError: If a value is out of its range.
         """
-        if min(self.input_height, self.input_width) < 32 or (
-            self.input_height % 32 or self.input_width % 32
+        # Reflection at the coarsest level needs two pixels there.
+        multiple, smallest = self.size_multiple, 64 if self.decoder == 'monodepth2' else 1
+        if min(self.input_height, self.input_width) < max(multiple, smallest) or (
+            self.input_height % multiple or self.input_width % multiple
         ):
             raise ValueError(
-                'input_height and input_width must be multiples of 32, '
+                f'input_height and input_width must be multiples of {multiple} for {self.encoder} '
+                f'and >= {max(multiple, smallest)} for decoder {self.decoder}, '
                 f'got {self.input_height}x{self.input_width}'
             )
         if not 0 < self.min_depth_m < self.max_depth_m:
@@ -67,70 +83,126 @@ class DepthNetConfig:
                 f'got {self.decoder_channels} and {self.fine_channels}'
             )
 
+    @property
+    def size_multiple(self) -> int:
+        """Give what height and width must be multiples of: a ViT's patch, a CNN's last stride."""
+        patch = re.search(r'patch(\d+)', self.encoder)
+        return int(patch[1]) if patch else 32
+
+    @property
+    def num_outputs(self) -> int:
+        """Give the channels of the logits: inverse depth and, with `confidence`, its scale."""
+        return 2 if self.confidence else 1
+
 
 @dataclass(frozen=True, slots=True)
 class DepthOutput:
     """Hold what a depth network says about a batch of images."""
 
     inverse_depth: torch.Tensor
-    """(B, 1, H, W) [1/m], canonical, in [1 / max_depth_m, 1 / min_depth_m]."""
-    log_scale: torch.Tensor
-    """(B, 1, H, W), natural log of the Laplace scale of log depth."""
+    """(B, 1, H, W) [1/m], canonical, in [1 / max_depth_m, 1 / min_depth_m]; with output `relu`
+    relative, without unit, >= 0."""
+    log_scale: torch.Tensor | None = None
+    """(B, 1, H, W), natural log of the Laplace scale of log depth; None without `confidence`."""
+    coarse: tuple[torch.Tensor, ...] = ()
+    """Inverse depth at a half, a quarter and an eighth of the size, (B, 1, h, w), from the
+    monodepth2 decoder in training mode."""
 
     @property
-    def confidence(self) -> torch.Tensor:
+    def confidence(self) -> torch.Tensor | None:
         """Give the probability that depth is within a factor of 1.25, (B, 1, H, W) in [0, 1].
 
         For a Laplace distribution of scale b, P(|error| < t) = 1 - exp(-t / b).
         """
+        if self.log_scale is None:
+            return None
         return -torch.expm1(-math.log(CONFIDENCE_RATIO) * torch.exp(-self.log_scale))
 
 
+def inverse_depth_of(
+    logits: torch.Tensor, output: OutputKind, min_depth_m: float, max_depth_m: float
+) -> torch.Tensor:
+    """Map logits to inverse depth.
+
+    Args:
+        logits: Any shape.
+        output: `log_sigmoid`: inverse depth uniform in its logarithm. The errors that count are
+            relative, and in the linear form all beyond 10 m lies in the last 1 % of the sigmoid,
+            where its gradient vanishes. `sigmoid`: inverse depth linear in the sigmoid, as in
+            monodepth2. `sigmoid_depth`: depth linear in the sigmoid, as in the metric Depth
+            Anything, but no nearer than `min_depth_m`. `relu`: relative inverse depth without
+            unit or bound, as in Depth Anything.
+        min_depth_m: Nearest depth.
+        max_depth_m: Farthest depth.
+
+    Returns:
+        Same shape, [1/m] in [1 / max_depth_m, 1 / min_depth_m] but for `relu`.
+    """
+    if output == 'relu':
+        return F.relu(logits)
+    fraction = torch.sigmoid(logits)
+    if output == 'sigmoid_depth':
+        return 1 / (max_depth_m * fraction).clamp(min=min_depth_m)
+    near, far = 1 / min_depth_m, 1 / max_depth_m
+    if output == 'sigmoid':
+        return far + (near - far) * fraction
+    return torch.exp(math.log(far) + math.log(near / far) * fraction)
+
+
 class DepthNet(nn.Module):
-    """Predict canonical inverse depth with its uncertainty."""
+    """Predict canonical inverse depth and, where the config asks for it, its uncertainty."""
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, fine_channels: int, config: DepthNetConfig
+        self, encoder: nn.Module, decoder: nn.Module, head: nn.Module, config: DepthNetConfig
     ) -> None:
         """Join the parts.
 
         Args:
             encoder: Image to features.
-            decoder: Features to one feature at stride 2.
-            fine_channels: Channels of that feature.
+            decoder: Features to one map, or to a tuple of maps, finest first.
+            head: Finest map to logits, (B, num_outputs, h, w); an identity where the decoder gives
+                logits already.
             config: Kept with the network, for whoever saves or exports it.
         """
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.head = nn.Conv2d(fine_channels, 2, 3, padding=1)
+        self.head = head
         self.config = config
 
     def forward(self, image: torch.Tensor) -> DepthOutput:
         """Predict.
 
         Args:
-            image: (B, 3, H, W), normalised; H and W divisible by 32.
+            image: (B, 3, H, W), normalised; H and W multiples of `config.size_multiple`.
 
         Returns:
-            Inverse depth and log scale at the size of the image.
+            Inverse depth and log scale at the size of the image, in float32.
         """
-        logits = self.head(self.decoder(self.encoder(image))).float()  # (B, 2, H/2, W/2)
-        logits = F.interpolate(logits, scale_factor=2.0, mode='bilinear', align_corners=False)
-        # Uniform in the log of inverse depth, unlike monodepth2's linear disparity: the errors
-        # that count are relative, and in the linear form all beyond 10 m lies in the last 1 % of
-        # the sigmoid, where its gradient vanishes.
-        fraction = torch.sigmoid(logits)
-        near, far = -math.log(self.config.min_depth_m), -math.log(self.config.max_depth_m)
+        maps = self.decoder(self.encoder(image))
+        finest, *coarse = maps if isinstance(maps, tuple) else (maps,)
+        # From here on in float32: 8 bits of mantissa would quantise far depth to whole metres.
+        logits = self.head(finest).float()
+        if logits.shape[2:] != image.shape[2:]:
+            logits = F.interpolate(
+                logits, image.shape[2:], mode='bilinear', align_corners=False
+            )  # (B, num_outputs, H, W)
         low, high = math.log(MIN_SCALE), math.log(MAX_SCALE)
         return DepthOutput(
-            inverse_depth=torch.exp(far + (near - far) * fraction[:, :1]),
-            log_scale=low + (high - low) * fraction[:, 1:],
+            inverse_depth=self._inverse_depth(logits[:, :1]),
+            log_scale=low + (high - low) * torch.sigmoid(logits[:, 1:])
+            if self.config.confidence
+            else None,
+            coarse=tuple(self._inverse_depth(logits.float()) for logits in coarse),
         )
+
+    def _inverse_depth(self, logits: torch.Tensor) -> torch.Tensor:
+        config = self.config
+        return inverse_depth_of(logits, config.output, config.min_depth_m, config.max_depth_m)
 
 
 class ExportedDepthNet(nn.Module):
-    """Wrap a network in the form in which it leaves torch: two tensors, nothing else."""
+    """Wrap a network in the form in which it leaves torch: one or two tensors, nothing else."""
 
     def __init__(self, network: DepthNet) -> None:
         """Wrap.
@@ -141,14 +213,17 @@ class ExportedDepthNet(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Predict.
 
         Args:
             image: (B, 3, H, W), normalised.
 
         Returns:
-            Inverse depth (B, 1, H, W) [1/m], canonical, and confidence (B, 1, H, W) in [0, 1].
+            Inverse depth (B, 1, H, W) [1/m], canonical, and, where the network has it, confidence
+            (B, 1, H, W) in [0, 1].
         """
         output = self.network(image)
+        if output.confidence is None:
+            return (output.inverse_depth,)
         return output.inverse_depth, output.confidence

@@ -44,7 +44,7 @@ def test_a_checkpoint_gives_back_network_and_history(tmp_path):
 def test_no_pretrained_weights_are_fetched_to_be_overwritten(tmp_path, monkeypatch):
     path = tmp_path / 'a.safetensors'
     network = build_depth_net(MODEL)
-    save_checkpoint(path, network, info(replace(MODEL, pretrained=True)))
+    save_checkpoint(path, network, info(replace(MODEL, encoder_weights='timm')))
     create = timm.create_model
 
     def offline(name, pretrained=False, **options):
@@ -53,7 +53,7 @@ def test_no_pretrained_weights_are_fetched_to_be_overwritten(tmp_path, monkeypat
 
     monkeypatch.setattr(timm, 'create_model', offline)
     loaded, history = load_checkpoint(path)
-    assert history.model.pretrained
+    assert history.model.encoder_weights == 'timm'
     for mine, theirs in zip(loaded.parameters(), network.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 

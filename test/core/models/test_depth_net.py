@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('timm')
 
-from ssd_depth_core.models.decoders import GlobalContext, PyramidDecoder  # noqa: E402
+from ssd_depth_core.models.pyramid_decoder import GlobalContext, PyramidDecoder  # noqa: E402
 from ssd_depth_core.models.depth_net import (  # noqa: E402
     DepthNetConfig,
     DepthOutput,
@@ -101,18 +101,20 @@ def test_every_parameter_learns(network):
     assert idle == []
 
 
-def test_encoders_without_five_strides_or_name_are_rejected():
+def test_encoders_without_a_pyramid_or_name_are_rejected():
     with pytest.raises(ValueError, match="encoder must be a timm architecture, got 'resnet17'"):
         TimmEncoder('resnet17')
-    with pytest.raises(ValueError, match='encoder convnext_atto must have strides'):
-        TimmEncoder('convnext_atto')
+    with pytest.raises(ValueError, match='encoder vit_tiny_patch16_224 must have features at'):
+        TimmEncoder('vit_tiny_patch16_224')
+    with pytest.raises(ValueError, match="encoder_weights must be timm or none, got 'imagenet'"):
+        TimmEncoder('resnet18', 'imagenet')
 
 
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ({'input_height': 180}, 'multiples of 32, got 180x320'),
-        ({'input_width': 0}, 'multiples of 32, got 192x0'),
+        ({'input_height': 180}, 'multiples of 32 .*, got 180x320'),
+        ({'input_width': 0}, 'multiples of 32 .*, got 192x0'),
         ({'min_depth_m': 90.0}, 'min_depth_m < max_depth_m, got 90.0 and 80.0'),
         ({'canonical_focal_px': 0.0}, 'canonical_focal_px must be > 0'),
         ({'fine_channels': 0}, 'fine_channels must be >= 1'),

@@ -1,4 +1,4 @@
-"""The decoder: coarse features carried down to half resolution, as in a feature pyramid network.
+"""The pyramid decoder: coarse features carried down to half resolution, as in a feature pyramid network.
 
 Reference: Lin et al., 2017, arXiv 1612.03144. Differs: one output at the finest level, a global
 context at the coarsest, and separable convolutions where the grid is large.
@@ -40,20 +40,21 @@ class GlobalContext(nn.Module):
 
 
 class PyramidDecoder(nn.Module):
-    """Merge five features, coarsest first, into one at stride 2."""
+    """Merge four or five features, coarsest first, into one at stride 2."""
 
     def __init__(self, in_channels: tuple[int, ...], channels: int, fine_channels: int) -> None:
         """Build the levels.
 
         Args:
-            in_channels: Of the features at strides 2, 4, 8, 16, 32.
+            in_channels: Of the features at strides 2 (where the encoder has one), 4, 8, 16, 32.
             channels: Width at strides 4 to 32.
             fine_channels: Width at stride 2, where a channel costs most.
         """
         super().__init__()
-        widths = (fine_channels, *[channels] * (len(in_channels) - 1))
+        widths = (fine_channels, *[channels] * 4)
         self.laterals = nn.ModuleList(
-            nn.Conv2d(i, o, 1) for i, o in zip(in_channels, widths, strict=True)
+            nn.Conv2d(i, o, 1)
+            for i, o in zip(in_channels, widths[-len(in_channels) :], strict=True)
         )
         self.context = GlobalContext(channels)
         self.narrow = nn.Conv2d(channels, fine_channels, 1)
@@ -65,17 +66,18 @@ class PyramidDecoder(nn.Module):
         """Merge the pyramid.
 
         Args:
-            features: Finest first, (B, in_channels[i], H / 2**(i + 1), W / 2**(i + 1)).
+            features: Finest first, (B, in_channels[i], h, w), each twice as large as the next.
 
         Returns:
             (B, fine_channels, H / 2, W / 2).
         """
-        x = self.merges[4](self.context(self.laterals[4](features[4])))
-        for level in (3, 2, 1, 0):
-            if level == 0:
+        x = self.merges[-1](self.context(self.laterals[-1](features[-1])))
+        for level in (-2, -3, -4, -5):  # strides 16, 8, 4, 2
+            if level == -5:
                 x = self.narrow(x)
-            size = features[level].shape[2:]
-            x = F.interpolate(x, size=size, mode='nearest') + self.laterals[level](features[level])
+            x = F.interpolate(x, scale_factor=2.0, mode='nearest')
+            if level >= -len(features):
+                x = x + self.laterals[level](features[level])
             x = self.merges[level](x)
         return x
 

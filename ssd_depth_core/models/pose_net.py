@@ -1,0 +1,70 @@
+"""The pose network: how the camera moved between neighbouring frames, for training alone.
+
+Reference: Godard et al., 2019, arXiv 1806.01260 (the separate pose network).
+"""
+
+from dataclasses import dataclass, field
+
+from ssd_depth_core.geometry.rigid import invert, transform_from_axis_angle
+from ssd_depth_core.models.encoders import TimmEncoder
+import torch
+from torch import nn
+
+MOTION_SCALE = 0.01
+"""Of the raw outputs: training starts near rest, where warped and raw frames still overlap."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoseNetConfig:
+    """Describe a pose network."""
+
+    encoder: str = 'resnet18'
+    """A timm architecture with features at stride 32."""
+    encoder_weights: str | None = None
+    """As `DepthNetConfig.encoder_weights`; the first layer is repeated for the second image and
+    halved, so that two equal images give what one gave."""
+    encoder_options: dict[str, int | float] = field(default_factory=dict)
+    """Passed to `timm.create_model`."""
+
+
+class PoseNet(nn.Module):
+    """Predict the motion from a target frame to the frames before and after it."""
+
+    def __init__(self, config: PoseNetConfig) -> None:
+        """Build the network.
+
+        Args:
+            config: What to build.
+        """
+        super().__init__()
+        self.encoder = TimmEncoder(
+            config.encoder, config.encoder_weights, {**config.encoder_options, 'in_chans': 6}
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(self.encoder.channels[-1], 256, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 6, 1),
+        )
+
+    def forward(self, pose_images: torch.Tensor) -> torch.Tensor:
+        """Predict.
+
+        Both pairs are shown in the order of time, so that the network always sees the same kind
+        of motion; the first answer is inverted.
+
+        Args:
+            pose_images: (B, 3, 3, H, W), before, target, after, normalised.
+
+        Returns:
+            T_source_target, (B, 2, 4, 4), sources in the order before, after; float32.
+        """
+        pairs = torch.cat((pose_images[:, :2], pose_images[:, 1:]))  # (2B, 2, 3, H, W)
+        features = self.encoder(pairs.flatten(1, 2))
+        motion = MOTION_SCALE * self.decoder(features[-1]).mean((2, 3)).float()  # (2B, 6)
+        T_second_first = transform_from_axis_angle(motion[:, :3], motion[:, 3:])
+        T_target_before, T_after_target = T_second_first.chunk(2)
+        return torch.stack((invert(T_target_before), T_after_target), 1)
