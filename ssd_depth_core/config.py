@@ -83,13 +83,7 @@ def load_yaml(cls: type[T], path: Path, overrides: tuple[str, ...] = ()) -> T:
         ValueError: If the file is no YAML mapping, an override is no `a.b=value` or goes below a
             field that has no fields of its own, or as `from_dict`.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f'config not found at {path}; see config/ for the ones shipped')
-    values = _parse_yaml(path.read_text(), str(path))
-    if values is None:  # an empty file: every field at its default
-        values = {}
-    if not isinstance(values, dict):
-        raise ValueError(f'{path}: expected a mapping of fields, got {type(values).__name__}')
+    values = read_yaml(path)
     for item in overrides:
         key, separator, text = item.partition('=')
         if not separator:
@@ -102,6 +96,29 @@ def load_yaml(cls: type[T], path: Path, overrides: tuple[str, ...] = ()) -> T:
                 raise ValueError(f'--set {item}: {parent} holds {node!r} and has no fields')
         node[leaf] = _parse_yaml(text, f'--set {item}')
     return from_dict(cls, values, str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file's fields as they stand.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Nested, plain values; none where the file is empty.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no YAML mapping.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'config not found at {path}; see config/ for the ones shipped')
+    values = _parse_yaml(path.read_text(), str(path))
+    if values is None:  # an empty file: every field at its default
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f'{path}: expected a mapping of fields, got {type(values).__name__}')
+    return values
 
 
 def _parse_yaml(text: str, where: str) -> Any:

@@ -5,7 +5,7 @@ import sys
 from typing import Any, Literal
 
 import pytest
-from ssd_depth_core.config import from_dict, load_yaml, to_dict
+from ssd_depth_core.config import from_dict, load_yaml, read_yaml, to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +184,13 @@ def test_an_absent_file_points_to_the_shipped_ones(tmp_path):
 
 def test_an_empty_file_means_every_default(write):
     assert load_yaml(Optim, write('# nothing set\n')) == Optim()
+
+
+def test_a_files_fields_are_read_as_they_stand(write):
+    path = write('a: 1e-4\nb: {c: [1, null]}\n')
+    assert read_yaml(path) == {'a': 1e-4, 'b': {'c': [1, None]}}
+    with pytest.raises(ValueError, match='expected a mapping of fields, got list'):
+        read_yaml(write('[1]'))
 
 
 def test_layer_0_imports_without_yaml():
