@@ -123,6 +123,28 @@ def device_of(args: argparse.Namespace) -> str:
     return str(args.device)
 
 
+def training_device_of(args: argparse.Namespace) -> str:
+    """Choose where a training computes; which GPU is its launcher's business.
+
+    Args:
+        args: Parsed by a `stage_parser`.
+
+    Returns:
+        `cpu` or `cuda`.
+
+    Raises:
+        ValueError: If `--device` names one GPU among several, or what is not there.
+    """
+    device = device_of(args)
+    if ':' in device:
+        number = device.partition(':')[2]
+        raise ValueError(
+            f'--device must be cpu or cuda here, got {device}; to choose a GPU put '
+            f'CUDA_VISIBLE_DEVICES={number} before the command'
+        )
+    return device
+
+
 def run(main: Callable[[], int]) -> NoReturn:
     """End the process as a stage's `main` says, a user's mistake in one line.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import shlex
 import sys
 
-from training._cli import config_of, device_of, run, stage_parser
+from training._cli import config_of, run, stage_parser, training_device_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,9 +17,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit status.
-
-    Raises:
-        ValueError: If `--device` names one GPU among several.
     """
     parser = stage_parser(
         __doc__ or '',
@@ -31,13 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
     args = parser.parse_args(argv)
-    device = device_of(args)
-    if ':' in device:
-        number = device.partition(':')[2]
-        raise ValueError(
-            f'--device must be cpu or cuda here, got {device}; to choose a GPU put '
-            f'CUDA_VISIBLE_DEVICES={number} before the command'
-        )
+    device = training_device_of(args)
     logging.basicConfig(level=logging.INFO, format='%(message)s')
 
     from ssd_depth_core.learning.supervised import SupervisedConfig, train_supervised

@@ -1,0 +1,312 @@
+"""Learning depth from clear-day video alone: monodepth2, md4all's baseline and SSD's teacher.
+
+The three are one objective under three configs. A neighbour frame, warped into the target frame
+with the predicted depth and motion, looks like the target frame where both are right; the length
+of the motion, known from the car's speed, gives the metre.
+
+References: Godard et al., 2019, arXiv 1806.01260 (monodepth2); Gasperini et al., 2023,
+arXiv 2308.09711 (md4all); Mao et al., 2024, arXiv 2403.05056 (SSD).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.config import to_dict
+from ssd_depth_core.data.index import IndexHeader, IndexLine, read_header, read_lines
+from ssd_depth_core.data.sources import open_source
+from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
+from ssd_depth_core.learning.loop import LoopConfig
+from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.training import initial_network, run_training, spread
+from ssd_depth_core.losses.photometric import reprojection_loss
+from ssd_depth_core.losses.smoothness import edge_aware_smoothness
+from ssd_depth_core.losses.velocity import velocity_loss
+from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
+from ssd_depth_core.models.pose_net import PoseNet, PoseNetConfig
+import torch
+from torch import nn
+import torch.nn.functional as F
+from torch.utils.data import Dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelfSupervisedLossConfig:
+    """Weigh the parts of the objective; the defaults are md4all's."""
+
+    ssim_weight: float = 0.85
+    """Of 1 - SSIM in the photometric error, against the absolute difference; in [0, 1]."""
+    automask: bool = True
+    """Whether pixels drop out that look more alike before warping than after."""
+    padding: Literal['zeros', 'border'] = 'zeros'
+    """What lies outside a source frame; monodepth2: `border`."""
+    upsampling: Literal['nearest', 'bilinear'] = 'nearest'
+    """How coarse inverse depth is brought to full size; monodepth2: `bilinear`."""
+    smoothness_weight: float = 1e-3
+    """Of the edge-aware smoothness at full size; half as much at each coarser scale."""
+    velocity_weight: float = 0.02
+    """Of the length of the predicted motion against the car's; 0: depth has no unit."""
+
+    def __post_init__(self) -> None:
+        """Validate the ranges.
+
+        Raises:
+            ValueError: If a weight is outside its range.
+        """
+        if not 0 <= self.ssim_weight <= 1:
+            raise ValueError(f'ssim_weight must be in [0, 1], got {self.ssim_weight}')
+        for name in ('smoothness_weight', 'velocity_weight'):
+            if getattr(self, name) < 0:
+                raise ValueError(f'{name} must be >= 0, got {getattr(self, name)}')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelfSupervisedConfig:
+    """Hold everything that one self-supervised training needs but its folders."""
+
+    seed: int = 0
+    """Of initial weights, order of samples, augmentation and tie-breaking noise."""
+    model: DepthNetConfig = field(default_factory=DepthNetConfig)
+    """The depth network; its confidence is off, for no photometric term trains it."""
+    pose: PoseNetConfig = field(default_factory=PoseNetConfig)
+    """The network that predicts the camera's motion; thrown away after training."""
+    initial_checkpoint: Path | None = None
+    """Weights of the depth network to start from, of the same architecture; None: fresh ones."""
+    data: TripletConfig = field(default_factory=TripletConfig)
+    """Size of the losses and augmentation. Size, mean and std of what the depth network sees are
+    the model's and are not given here."""
+    num_validation_frames: int = 100
+    """Validation frames of each condition measured at each validation, spread evenly."""
+    loss: SelfSupervisedLossConfig = field(default_factory=SelfSupervisedLossConfig)
+    """The objective."""
+    loop: LoopConfig
+    """Budget and optimizer."""
+
+    def __post_init__(self) -> None:
+        """Validate what concerns several parts.
+
+        Raises:
+            ValueError: If the network predicts a confidence that nothing would train, frames come
+                without neighbours, or `data` gives what is the model's.
+        """
+        if self.model.confidence:
+            raise ValueError('model.confidence must be false: no photometric term trains it')
+        if not self.data.neighbours:
+            raise ValueError('data.neighbours must be true: the objective compares frames in time')
+        given, usual = self.data, TripletConfig()
+        if (given.input_size, given.mean, given.std) != (None, usual.mean, usual.std):
+            raise ValueError(
+                'data.input_size, data.mean and data.std are those of the model; set '
+                'model.input_height, model.input_width, model.mean and model.std instead'
+            )
+
+
+class SelfSupervisedTask(nn.Module):
+    """Learn depth and motion by predicting frames from their neighbours; a `Task`."""
+
+    def __init__(
+        self, network: DepthNet, pose_net: PoseNet, loss: SelfSupervisedLossConfig
+    ) -> None:
+        """Take the networks.
+
+        Args:
+            network: Predicts depth; what is kept.
+            pose_net: Predicts the motion between frames.
+            loss: Weights of the parts.
+        """
+        super().__init__()
+        # NHWC is faster on a CPU, and what tensor cores want.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pose_net = pose_net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = loss
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Compute the objective.
+
+        Args:
+            batch: Of `TripletDataset`; B samples.
+
+        Returns:
+            `loss`; its parts `photometric`, `smoothness`, and `velocity` where it counts, each
+            before its weight, means over scales; `motion_m`, the mean length of the predicted
+            motion.
+        """
+        output = self.network(batch['image'].contiguous(memory_format=torch.channels_last))
+        T_source_target = self.pose_net(batch['pose_images'])
+        target = batch['target']
+
+        inverse_depths = [
+            _unflipped(inverse_depth, batch['flip'])
+            for inverse_depth in (output.inverse_depth, *output.coarse)
+        ]
+        if inverse_depths[0].shape[2:] != target.shape[2:]:
+            # SSD's transformer sees larger pictures than the losses do.
+            inverse_depths = [_resized(x, target.shape[2:]) for x in inverse_depths]
+        focal = self._focal_px(batch['K'], target.shape[2:])
+        scale = (focal / self.network.config.canonical_focal_px)[:, None, None, None]
+
+        photometric = reprojection_loss(
+            target,
+            batch['sources'],
+            [scale / inverse_depth for inverse_depth in inverse_depths],
+            batch['K'],
+            T_source_target,
+            ssim_weight=self.loss.ssim_weight,
+            automask=self.loss.automask,
+            padding=self.loss.padding,
+            upsampling=self.loss.upsampling,
+        ).mean()
+        smoothness = self._smoothness(inverse_depths, target)
+        loss = photometric + self.loss.smoothness_weight * smoothness
+        motion_m = T_source_target[..., :3, 3].norm(dim=-1)
+        parts = {'photometric': photometric, 'smoothness': smoothness, 'motion_m': motion_m.mean()}
+        if self.loss.velocity_weight:
+            parts['velocity'] = velocity_loss(T_source_target, batch['distance_m'])
+            loss = loss + self.loss.velocity_weight * parts['velocity']
+        return {'loss': loss, **{name: part.detach() for name, part in parts.items()}}
+
+    def _smoothness(
+        self, inverse_depths: Sequence[torch.Tensor], target: torch.Tensor
+    ) -> torch.Tensor:
+        """Average over scales, each weighted by half of the finer one's weight."""
+        terms = []
+        for number, inverse_depth in enumerate(inverse_depths):
+            image = F.interpolate(target, inverse_depth.shape[2:], mode='area')
+            terms.append(edge_aware_smoothness(inverse_depth, image) / 2**number)
+        return torch.stack(terms).mean()
+
+    def _focal_px(self, K: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+        """Give the focal length at the network's input, (B,), from K at the size of the losses."""
+        config = self.network.config
+        growth = config.input_height * config.input_width / (size[0] * size[1])
+        return torch.sqrt(K[:, 0, 0] * K[:, 1, 1] * growth)
+
+
+def train_self_supervised(
+    config: SelfSupervisedConfig,
+    index: Path,
+    out: Path,
+    *,
+    command: str,
+    resume: bool = False,
+    cpu: bool = False,
+) -> RunFolder:
+    """Train a depth network on the frames of an index.
+
+    Args:
+        config: What to do.
+        index: Folder that `training.index_data` wrote.
+        out: Run folder.
+        command: Written into the checkpoint: what made it.
+        resume: Whether to go on in `out`.
+        cpu: Whether to stay on the CPU even where there is a GPU.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        FileExistsError: If `out` holds a run and `resume` is not asked for.
+        FileNotFoundError: If the index, the data set, the initial checkpoint or the state to
+            resume is missing.
+        ValueError: If one of these is damaged or does not fit, no frame has neighbours, or the
+            velocity term counts and frames have no poses.
+        FloatingPointError: If the loss stops being finite.
+    """
+    header, lines = read_header(index), read_lines(index, 'train')
+    model = config.model
+    data = replace(
+        config.data,
+        input_size=(model.input_height, model.input_width),
+        mean=model.mean,
+        std=model.std,
+    )
+    dataset = TripletDataset(lines, open_source(header), data)
+    if config.loss.velocity_weight and not dataset.has_poses:
+        raise ValueError(
+            f'loss.velocity_weight is {config.loss.velocity_weight}, but frames in {index} have '
+            'no poses to take the speed from; index a data set with poses, or set '
+            'loss.velocity_weight to 0 for depth without a unit'
+        )
+    validation = _validation_sets(header, read_lines(index, 'validation'), config)
+
+    torch.manual_seed(config.seed)
+    network = initial_network(model, config.initial_checkpoint, resume)
+    pose_net = PoseNet(replace(config.pose, encoder_weights=None) if resume else config.pose)
+    return run_training(
+        SelfSupervisedTask(network, pose_net, config.loss),
+        dataset,
+        validation,
+        config.loop,
+        to_dict(config),
+        out,
+        seed=config.seed,
+        command=command,
+        data=_describe(header, index, dataset.lines),
+        resume=resume,
+        cpu=cpu,
+    )
+
+
+def _validation_sets(
+    header: IndexHeader, lines: list[IndexLine], config: SelfSupervisedConfig
+) -> dict[str, Dataset[dict[str, torch.Tensor]]]:
+    """Give the validation frames of each condition, with truth, as the network sees them."""
+    model = config.model
+    rendered = all(line.exact_depth for line in lines)
+    plain = replace(
+        config.data.plain(),
+        size=(model.input_height, model.input_width),  # K and truth at the network's own size
+        mean=model.mean,
+        std=model.std,
+        neighbours=False,
+        depth='exact' if rendered else 'lidar',
+    )
+    sets: dict[str, Dataset[dict[str, torch.Tensor]]] = {}
+    for condition in CONDITIONS:
+        frames = [line for line in lines if line.condition == condition]
+        if frames:
+            some = spread(frames, config.num_validation_frames)
+            sets[condition] = _InOrder(
+                TripletDataset(some, open_source(header), plain, Path(header.root))
+            )
+    if not sets:
+        raise ValueError(
+            'the index has no validation frames; index again with validation scenes, see '
+            'docs/data.md'
+        )
+    return sets
+
+
+class _InOrder(Dataset[dict[str, torch.Tensor]]):
+    """Give samples by their number alone, which is enough where nothing is random."""
+
+    def __init__(self, dataset: TripletDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        return self.dataset[number, 0]
+
+
+def _describe(header: IndexHeader, index: Path, lines: Sequence[IndexLine]) -> str:
+    """Say what the weights have seen."""
+    rendered = 'synthetic: rendered, ' if any(line.exact_depth for line in lines) else ''
+    conditions = ', '.join(c for c in CONDITIONS if any(line.condition == c for line in lines))
+    scenes = len({line.scene for line in lines})
+    return (
+        f'{rendered}{len(lines)} frames ({conditions}) of {scenes} scenes in {header.format} '
+        f'format, index {index}; no depth labels'
+    )
+
+
+def _unflipped(inverse_depth: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
+    """Mirror back what was predicted for mirrored inputs; (B, 1, h, w) and (B,) bool."""
+    return torch.where(flip[:, None, None, None], inverse_depth.flip(-1), inverse_depth)
+
+
+def _resized(inverse_depth: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    return F.interpolate(inverse_depth, list(size), mode='bilinear', align_corners=False)
