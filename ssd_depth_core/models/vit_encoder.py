@@ -70,7 +70,7 @@ class VitEncoder(nn.Module):
                 f'{name}, got {taps}'
             )
         if weights is not None:
-            load_encoder_weights(vit, weights)
+            load_encoder_weights(vit, weights, name, options)
         self.backbone = vit
         self.taps = taps
         self.patch_size: int = patch_size
