@@ -19,7 +19,7 @@ COLOURS = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#56B4E9', '#D55E00', '#0
 """Okabe and Ito's palette, https://jfly.uni-koeln.de/color; one a row of the tables."""
 MARKERS = 'osD^vPX*'
 """Beside the colours, for prints without colour."""
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     'font.size': 10,
     'axes.spines.top': False,
     'axes.spines.right': False,
@@ -29,6 +29,7 @@ _STYLE: dict[Any, Any] = {
     'legend.frameon': False,
     'svg.hashsalt': 'evaluation',  # the same figures give the same file
 }
+"""Matplotlib's settings, for `rc_context`."""
 
 
 def plots(evaluation: Evaluation) -> dict[str, str]:
@@ -40,7 +41,7 @@ def plots(evaluation: Evaluation) -> dict[str, str]:
     Returns:
         SVG by title; what was not measured is left out.
     """
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         drawn = {'Errors by condition': _by_condition(evaluation)}
         if evaluation.tables.distance:
             drawn['Error by true distance'] = _by_distance(evaluation)
@@ -56,7 +57,7 @@ def colour_scales() -> str:
     Returns:
         SVG.
     """
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(7, 0.8), layout='constrained')
         depth, error = figure.subplots(1, 2)
         figure.colorbar(

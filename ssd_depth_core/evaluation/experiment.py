@@ -1,0 +1,234 @@
+"""The table of an experiment: methods by conditions, over seeds, with intervals."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.evaluation.comparison import difference_rows
+from ssd_depth_core.evaluation.frame_score import FrameScore, VariantScore
+from ssd_depth_core.evaluation.protocol import EvaluationConfig, Variant
+from ssd_depth_core.evaluation.record import Estimate, MetricRow
+from ssd_depth_core.evaluation.summary import metric_rows
+from ssd_depth_core.evaluation.table import estimate
+from ssd_depth_core.metrics import DepthMetrics
+
+SCALINGS: dict[Variant, str] = {'plain': 'metric', 'scaled': 'median-scaled'}
+"""What a table tells apart: depth as predicted, and times median(truth) / median(depth)."""
+FIGURES = {'abs_rel': 'absRel', 'rmse': 'RMSE [m]', 'a1': 'δ1'}
+"""Metrics in a table, and their headings."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoredMethod:
+    """Hold one line of the table: a method, and the scores of each of its trainings."""
+
+    name: str
+    """As the table calls it."""
+    runs: tuple[Sequence[FrameScore], ...]
+    """Frames of each training; a guess that is not trained has one run."""
+    metric: bool = True
+    """Whether its depth has a unit; without one only the median-scaled figures mean anything."""
+
+
+def average_runs(runs: Sequence[Sequence[FrameScore]]) -> list[FrameScore]:
+    """Average the metrics of several trainings frame by frame.
+
+    Args:
+        runs: Frames of each training, at least one run.
+
+    Returns:
+        The first run's frames in its order, their metrics averaged.
+
+    Raises:
+        ValueError: If the runs are not of the same frames, variants and caps.
+    """
+    by_id = [{frame.id: frame for frame in run} for run in runs]
+    for one, other in pairwise(by_id):
+        if apart := one.keys() ^ other.keys():
+            raise ValueError(
+                f'trainings of one method must be scored on the same frames, but {len(apart)} are '
+                f'in one only, e.g. {min(apart)}; evaluate them on one index'
+            )
+    return [
+        replace(first, scores=_averaged([frames[first.id] for frames in by_id]))
+        for first in runs[0]
+    ]
+
+
+def table_rows(methods: Sequence[ScoredMethod], config: EvaluationConfig) -> list[Row]:
+    """Make one row a method, scaling and condition.
+
+    Args:
+        methods: In the order of the table.
+        config: The protocol; the main cap is reported.
+
+    Returns:
+        `method`, `scaling`, `condition`, `frames`, `streets`, `seeds`; then, of each of `FIGURES`,
+        the mean over seeds and frames, the ends `_low` and `_high` of its 95 % interval by
+        bootstrap over streets (None: one street), and `_sd`, the standard deviation over seeds
+        (None: one seed).
+
+    Raises:
+        ValueError: If the trainings of a method were not scored on the same frames.
+    """
+    rows = []
+    for method in methods:
+        frames = average_runs(method.runs)
+        for variant, scaling in SCALINGS.items():
+            if variant == 'plain' and not method.metric:
+                continue
+            for condition, found in _by_condition(frames, variant, config):
+                row: Row = {
+                    'method': method.name,
+                    'scaling': scaling,
+                    'condition': condition,
+                    'frames': found.frames,
+                    'streets': found.scenes,
+                    'seeds': len(method.runs),
+                }
+                for name in FIGURES:
+                    figure = found.figures[name]
+                    row |= {
+                        name: figure.mean,
+                        f'{name}_low': figure.low,
+                        f'{name}_high': figure.high,
+                        f'{name}_sd': _spread(method.runs, condition, variant, name, config),
+                    }
+                rows.append(row)
+    return rows
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Lay rows out for readers, a table a scaling and figure.
+
+    Args:
+        rows: Of `table_rows`.
+
+    Returns:
+        Markdown without a final line break; methods down, conditions across.
+    """
+    parts = []
+    for scaling in SCALINGS.values():
+        for name, heading in FIGURES.items():
+            cells = {
+                (row['method'], row['condition']): _cell(row, name)
+                for row in rows
+                if row['scaling'] == scaling
+            }
+            parts.append(f'**{heading}, {scaling}**\n\n{grid(cells)}')
+    return '\n\n'.join(parts)
+
+
+def difference_cells(
+    methods: Sequence[ScoredMethod], guesses: Sequence[ScoredMethod], config: EvaluationConfig
+) -> dict[tuple[str, str], str]:
+    """Compare metric absRel with that of guesses on the same frames.
+
+    Args:
+        methods: What was trained; those without a unit are left out.
+        guesses: What must be beaten.
+        config: The protocol.
+
+    Returns:
+        By line and condition, the mean difference with its interval; below 0 the method is better.
+
+    Raises:
+        ValueError: If they were not scored on the same frames.
+    """
+    cells: dict[tuple[str, str], str] = {}
+    for method in methods:
+        for guess in guesses if method.metric else ():
+            own, others = average_runs(method.runs), average_runs(guess.runs)
+            for condition in CONDITIONS:
+                chosen = [f for f in own if f.condition == condition]
+                if chosen:
+                    theirs = [f for f in others if f.condition == condition]
+                    row = _main_row(difference_rows(chosen, theirs, config), 'plain', config)
+                    line = f'{method.name} minus {guess.name}'
+                    cells[line, condition] = estimate(row.figures['abs_rel'])
+    return cells
+
+
+def grid(cells: dict[tuple[str, str], str]) -> str:
+    """Lay cells out as a table.
+
+    Args:
+        cells: By line and column; lines and columns come in the order of their first cell.
+
+    Returns:
+        Markdown without a final line break.
+    """
+    columns = list(dict.fromkeys(column for _, column in cells))
+    lines = [['', *columns], ['---', *['---:'] * len(columns)]]
+    for line in dict.fromkeys(line for line, _ in cells):
+        lines.append([line, *(cells.get((line, column), 'n/a') for column in columns)])
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def _averaged(frames: Sequence[FrameScore]) -> tuple[VariantScore, ...]:
+    """Average one frame's metrics over runs."""
+    averaged = []
+    for scores in zip(*(frame.scores for frame in frames), strict=True):
+        if len({(score.variant, score.cap_m) for score in scores}) > 1:
+            raise ValueError(
+                f'frame {frames[0].id} was scored by several protocols; evaluate all trainings of '
+                'a method by one'
+            )
+        figures = [asdict(score.metrics) for score in scores]
+        means = {name: float(np.mean([own[name] for own in figures])) for name in figures[0]}
+        averaged.append(replace(scores[0], metrics=DepthMetrics(**means)))
+    return tuple(averaged)
+
+
+def _by_condition(
+    frames: Sequence[FrameScore], variant: Variant, config: EvaluationConfig
+) -> Iterator[tuple[str, MetricRow]]:
+    """Give each condition's own figures; the field's row `night` would hold night-rain too."""
+    for condition in CONDITIONS:
+        chosen = [frame for frame in frames if frame.condition == condition]
+        if chosen:
+            yield condition, _main_row(metric_rows(chosen, config), variant, config)
+
+
+def _main_row(rows: Sequence[MetricRow], variant: Variant, config: EvaluationConfig) -> MetricRow:
+    """Take the row of all frames at the main cap."""
+    wanted = ('all', variant, config.main_cap_m)
+    (row,) = (row for row in rows if (row.condition, row.variant, row.cap_m) == wanted)
+    return row
+
+
+def _spread(
+    runs: Sequence[Sequence[FrameScore]],
+    condition: str,
+    variant: Variant,
+    name: str,
+    config: EvaluationConfig,
+) -> float | None:
+    """Give the standard deviation of a figure over trainings."""
+    if len(runs) < 2:
+        return None
+    means = [
+        np.mean(
+            [
+                getattr(score.metrics, name)
+                for frame in run
+                for score in frame.scores
+                if frame.condition == condition
+                and (score.variant, score.cap_m) == (variant, config.main_cap_m)
+            ]
+        )
+        for run in runs
+    ]
+    return float(np.std(means, ddof=1))
+
+
+def _cell(row: Row, name: str) -> str:
+    text = estimate(Estimate(mean=row[name], low=row[f'{name}_low'], high=row[f'{name}_high']))
+    mean, _, interval = text.partition(' ')
+    spread = '' if row[f'{name}_sd'] is None else f'± {row[f"{name}_sd"]:.3f}'
+    return ' '.join(filter(None, (mean, spread, interval)))
