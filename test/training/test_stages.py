@@ -1,0 +1,132 @@
+from dataclasses import replace
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from training._stages import read_record, run_stage, Stage
+
+ROOT = Path(__file__).parents[2]
+MODULE = """
+import os, sys, time
+from pathlib import Path
+
+def main(argv):
+    _, config, _, out, *rest = argv
+    out = Path(out)
+    out.mkdir(exist_ok=True)
+    (out / 'pid').write_text(str(os.getpid()))
+    with (out / 'calls').open('a') as file:
+        file.write(Path(config).read_text())
+    if 'fail' in rest:
+        raise ValueError('num_cities must be >= 1, got 0')
+    if 'sleep' in rest:
+        time.sleep(600)
+    if 'idle' not in rest:
+        (out / 'product').write_text('done')
+    return 0
+"""
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    (tmp_path / 'made_up_stage.py').write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return Stage(
+        name='make-it',
+        module='made_up_stage',
+        config={'loop': {'max_steps': 2}},
+        arguments=('--out', str(tmp_path / 'out')),
+        inputs={'seed': 0},
+        product=tmp_path / 'out' / 'product',
+    )
+
+
+def calls(stage):
+    return (stage.product.parent / 'calls').read_text().count('max_steps')
+
+
+def test_a_finished_stage_is_not_done_again(stage, tmp_path):
+    for _ in range(2):
+        run_stage(stage, tmp_path / 'stages')
+    assert calls(stage) == 1
+    record = read_record(tmp_path / 'stages' / 'make-it.json')
+    assert record.finished
+    assert record.command == (
+        f'python -m made_up_stage --config {tmp_path}/stages/make-it.yaml --out {tmp_path}/out'
+    )
+    assert (record.config, record.inputs) == (stage.config, stage.inputs)
+    assert len(record.commits) == 1
+
+
+def test_what_somebody_deleted_is_made_again(stage, tmp_path):
+    run_stage(stage, tmp_path / 'stages')
+    stage.product.unlink()
+    run_stage(stage, tmp_path / 'stages')
+    assert calls(stage) == 2
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'config': {'loop': {'max_steps': 3}}}, 'loop.max_steps 2 there, 3 here; take the same'),
+        ({'config': {'loop': {'max_steps': 2, 'rate': 1}}}, 'loop.rate None there, 1 here'),
+        ({'inputs': {'seed': 1}}, 'seed 0 there, 1 here'),
+    ],
+)
+def test_another_config_is_refused(stage, tmp_path, change, message):
+    run_stage(stage, tmp_path / 'stages')
+    with pytest.raises(ValueError, match=f'make-it was begun with another config: {message}'):
+        run_stage(replace(stage, **change), tmp_path / 'stages')
+    assert calls(stage) == 1
+
+
+def test_a_stage_that_failed_is_named_and_tried_again(stage, tmp_path, capfd):
+    failing = replace(stage, arguments=(*stage.arguments, 'fail'))
+    with pytest.raises(ValueError, match='stage make-it ended with status 1, see above'):
+        run_stage(failing, tmp_path / 'stages')
+    assert 'error: num_cities must be >= 1, got 0' in capfd.readouterr().err
+    assert not read_record(tmp_path / 'stages' / 'make-it.json').finished
+    run_stage(stage, tmp_path / 'stages')
+    assert read_record(tmp_path / 'stages' / 'make-it.json').finished
+
+
+def test_a_stage_that_leaves_nothing_is_named(stage, tmp_path):
+    idle = replace(stage, arguments=(*stage.arguments, 'idle'))
+    with pytest.raises(ValueError, match='make-it came to its end but left no .*product'):
+        run_stage(idle, tmp_path / 'stages')
+    assert not read_record(tmp_path / 'stages' / 'make-it.json').finished
+
+
+def test_a_damaged_record_is_named(stage, tmp_path):
+    (tmp_path / 'stages').mkdir()
+    (tmp_path / 'stages' / 'make-it.json').write_text('{')
+    with pytest.raises(ValueError, match='make-it.json is no JSON .*; delete it'):
+        run_stage(stage, tmp_path / 'stages')
+
+
+def test_a_stage_ends_with_a_command_that_is_killed(stage, tmp_path):
+    code = (
+        'from pathlib import Path\n'
+        'from training._stages import Stage, run_stage\n'
+        'if __name__ == "__main__":\n'
+        f'    out = Path({str(tmp_path)!r}) / "out"\n'
+        '    stage = Stage(name="a", module="made_up_stage", config={}, inputs={},\n'
+        '                  arguments=("--out", str(out), "sleep"), product=out)\n'
+        '    run_stage(stage, out.parent / "stages")\n'
+    )
+    script = tmp_path / 'command.py'
+    script.write_text(f'import sys\nsys.path.insert(0, {str(ROOT)!r})\n{code}')
+    command = subprocess.Popen([sys.executable, str(script)])
+    pid = tmp_path / 'out' / 'pid'
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    worker = psutil.Process(int(pid.read_text()))
+    command.kill()
+    command.wait()
+    psutil.wait_procs([worker], timeout=30)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE

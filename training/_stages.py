@@ -1,0 +1,183 @@
+"""Stages as steps of a longer command: each in a process of its own, done once, gone on with.
+
+<records>/<name>.yaml    the config that the stage is given
+<records>/<name>.json    what it was asked for, and whether it has come to its end
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+import json
+import multiprocessing
+import os
+from pathlib import Path
+import shlex
+import threading
+from typing import Any, Literal
+
+from ssd_depth_core.config import from_dict, to_dict
+from ssd_depth_core.records import code_commit
+import yaml
+
+from training._cli import run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """Hold one step."""
+
+    name: str
+    """Unique among the steps; a file name."""
+    module: str
+    """Of `training`, with a `main(argv)` that takes `--config`."""
+    config: dict[str, Any]
+    """What its `--config` shall hold."""
+    arguments: tuple[str, ...]
+    """The rest of its command line."""
+    inputs: dict[str, Any]
+    """What else decides the result, e.g. a seed."""
+    product: Path
+    """A file that it leaves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageRecord:
+    """Hold what is known of a stage that was begun."""
+
+    schema_version: Literal[1] = 1
+    """Of this file's form."""
+    command: str
+    """The last one."""
+    config: dict[str, Any]
+    """As `Stage.config`."""
+    inputs: dict[str, Any]
+    """As `Stage.inputs`."""
+    commits: tuple[str, ...]
+    """Of the code that worked on it, as `code_commit` gives them."""
+    finished: bool
+    """Whether it has come to its end."""
+
+
+def run_stage(stage: Stage, records: Path) -> None:
+    """Run a stage, or nothing where it has come to its end before.
+
+    Args:
+        stage: What to do.
+        records: Folder of the records; made where missing.
+
+    Raises:
+        ValueError: If the stage was begun with something else asked for, or fails.
+    """
+    path = records / f'{stage.name}.json'
+    commits: tuple[str, ...] = ()
+    if path.exists():
+        begun = read_record(path)
+        _require_same(stage, begun, path)
+        if begun.finished and stage.product.exists():
+            return
+        commits = begun.commits
+    records.mkdir(parents=True, exist_ok=True)
+    config = records / f'{stage.name}.yaml'
+    config.write_text(yaml.safe_dump(stage.config, sort_keys=False))
+    arguments = ('--config', str(config), *stage.arguments)
+    record = StageRecord(
+        command=shlex.join(['python', '-m', stage.module, *arguments]),
+        config=stage.config,
+        inputs=stage.inputs,
+        commits=tuple(dict.fromkeys((*commits, code_commit()))),
+        finished=False,
+    )
+    _write(record, path)
+    print(f'{stage.name}: {record.command}', flush=True)
+    status = _run_module(stage.module, arguments)
+    if status:
+        raise ValueError(
+            f'stage {stage.name} ended with status {status}, see above; what is finished stays: '
+            'mend it and give the same command again'
+        )
+    if not stage.product.exists():
+        raise ValueError(f'stage {stage.name} came to its end but left no {stage.product}')
+    _write(replace(record, finished=True), path)
+
+
+def read_record(path: Path) -> StageRecord:
+    """Read what is known of a stage.
+
+    Args:
+        path: The record.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: If the file is no such record.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f'record {path} is no JSON ({error}); delete it') from None
+    return from_dict(StageRecord, values, str(path))
+
+
+def end_with_parent() -> None:
+    """Have this process end when the one that started it does, even by SIGKILL.
+
+    Nobody else ends the processes of a command that was killed, and the next run would meet them.
+    """
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _require_same(stage: Stage, begun: StageRecord, path: Path) -> None:
+    """Require that a stage was begun with the same config and inputs."""
+    before = _flat({**begun.inputs, **begun.config})
+    now = _flat({**stage.inputs, **stage.config})
+    differences = [
+        f'{name} {before.get(name)!r} there, {now.get(name)!r} here'
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    if differences:
+        raise ValueError(
+            f'stage {stage.name} was begun with another config: {"; ".join(differences)}; take '
+            f'the same again, or another --out, or delete {path} and {stage.product.parent} to do '
+            'it anew'
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Name every value by its path, such as `loop.max_steps`."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f'{prefix}{name}.')
+        else:
+            flat[f'{prefix}{name}'] = value
+    return flat
+
+
+def _write(record: StageRecord, path: Path) -> None:
+    partial = path.with_suffix('.partial')
+    partial.write_text(json.dumps(to_dict(record), indent=2) + '\n')
+    partial.rename(path)
+
+
+def _run_module(module: str, arguments: Sequence[str]) -> int:
+    """Run a stage in a process that shares nothing with this one; give its status."""
+    context = multiprocessing.get_context('spawn')
+    process = context.Process(target=_main_of, args=(module, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode is not None  # joined
+    return process.exitcode
+
+
+def _main_of(module: str, arguments: Sequence[str]) -> None:
+    end_with_parent()
+    run(lambda: import_module(module).main(list(arguments)))
