@@ -118,7 +118,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ValueError(f'{path}: expected a mapping of fields, got {type(values).__name__}')
-    return values
+    plain = _plain(values)  # an anchor's aliases are one object, and each may be changed alone
+    assert isinstance(plain, dict)
+    return plain
 
 
 def _parse_yaml(text: str, where: str) -> Any:

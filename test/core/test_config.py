@@ -193,6 +193,12 @@ def test_a_files_fields_are_read_as_they_stand(write):
         read_yaml(write('[1]'))
 
 
+def test_what_an_alias_repeats_is_changed_alone(write):
+    values = read_yaml(write('a: &a {b: {c: 1}}\nd: *a\n'))
+    values['a']['b']['c'] = 2
+    assert values['d'] == {'b': {'c': 1}}
+
+
 def test_layer_0_imports_without_yaml():
     code = (
         "import sys; sys.modules['yaml'] = None\n"
