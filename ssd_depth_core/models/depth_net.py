@@ -5,6 +5,7 @@ import math
 import re
 from typing import Literal
 
+from ssd_depth_core.models.dpt_decoder import DptConfig
 import torch
 from torch import nn
 import torch.nn.functional as F
@@ -26,15 +27,18 @@ class DepthNetConfig:
     encoder: str = 'mobilenetv4_conv_small'
     """A timm architecture."""
     encoder_weights: str | None = None
-    """What the encoder starts from; None: random weights, `timm`: those that timm knows for it."""
+    """What the encoder starts from, as `load_encoder_weights` takes it: `timm`, `hf-hub:<id>` or a
+    local file; None: random weights."""
     encoder_options: dict[str, int | float] = field(default_factory=dict)
-    """Passed to `timm.create_model`."""
-    decoder: Literal['pyramid', 'monodepth2'] = 'pyramid'
-    """What turns features into a map."""
+    """Passed to `timm.create_model`, e.g. `depth`, `embed_dim` and `num_heads` of a small ViT."""
+    decoder: Literal['pyramid', 'monodepth2', 'dpt'] = 'pyramid'
+    """What turns features into a map; `dpt` takes a ViT, the others a CNN."""
     decoder_channels: int = 64
     """Width of the pyramid decoder at strides 4 to 32."""
     fine_channels: int = 32
     """Width of the pyramid decoder at stride 2."""
+    dpt: DptConfig = field(default_factory=DptConfig)
+    """The dpt decoder."""
     output: OutputKind = 'log_sigmoid'
     """How the map becomes inverse depth; see `inverse_depth_of`."""
     confidence: bool = True
@@ -212,6 +216,11 @@ class ExportedDepthNet(nn.Module):
         """
         super().__init__()
         self.network = network
+
+    @property
+    def output_names(self) -> list[str]:
+        """Name the tensors in their order."""
+        return ['inverse_depth', 'confidence'][: self.network.config.num_outputs]
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Predict.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ssd_depth_core.models.pretrained import load_encoder_weights
 import timm
 import torch
 from torch import nn
@@ -19,28 +20,39 @@ class TimmEncoder(nn.Module):
         name: str,
         weights: str | None = None,
         options: Mapping[str, int | float] | None = None,
+        *,
+        num_images: int = 1,
     ) -> None:
         """Build the network.
 
         Args:
             name: A timm architecture that supports `features_only`, e.g. `mobilenetv4_conv_small`.
-            weights: `timm` for those that timm knows for it (needs a network); None: random ones.
-            options: Passed to `timm.create_model`, e.g. `in_chans`.
+            weights: As `load_encoder_weights` takes them; None: random ones.
+            options: Passed to `timm.create_model`.
+            num_images: Images of 3 channels that are seen at once. Loaded weights of the first
+                layer are repeated for each and divided by their number, so that equal images give
+                what one gave.
 
         Raises:
+            FileNotFoundError: If the weights cannot be had.
             ValueError: If timm does not know the name, its features are not at the strides of a
-                pyramid, or the weights are of an unknown kind.
+                pyramid, or the weights do not fit.
         """
         super().__init__()
         if not timm.is_model(name):
             raise ValueError(
                 f'encoder must be a timm architecture, got {name!r}; see timm.list_models()'
             )
-        if weights not in (None, 'timm'):
-            raise ValueError(f'encoder_weights must be timm or none, got {weights!r}')
         self.backbone = timm.create_model(
-            name, features_only=True, pretrained=weights == 'timm', **(options or {})
+            name,
+            features_only=True,
+            # Random weights tell the images apart from the first step; repeated ones learn to.
+            in_chans=3 * num_images if weights is None else 3,
+            **(options or {}),
         )
+        if weights is not None:
+            load_encoder_weights(self.backbone, weights, name, options)
+            _repeat_first_layer(self.backbone, num_images)
         pyramid: Any = self.backbone.feature_info  # which torch types as a tensor or a module
         strides = tuple(pyramid.reduction())
         if strides not in (STRIDES, STRIDES[1:]):
@@ -55,7 +67,7 @@ class TimmEncoder(nn.Module):
         """Extract the pyramid.
 
         Args:
-            image: (B, 3, H, W), normalised; H and W divisible by 32.
+            image: (B, 3 * num_images, H, W), normalised; H and W divisible by 32.
 
         Returns:
             Four or five features, finest first, the last (B, channels[-1], H / 32, W / 32), each
@@ -63,3 +75,9 @@ class TimmEncoder(nn.Module):
         """
         features: list[torch.Tensor] = self.backbone(image)
         return features
+
+
+def _repeat_first_layer(backbone: nn.Module, num_images: int) -> None:
+    first = next(module for module in backbone.modules() if isinstance(module, nn.Conv2d))
+    first.in_channels *= num_images
+    first.weight = nn.Parameter(first.weight.detach().repeat(1, num_images, 1, 1) / num_images)

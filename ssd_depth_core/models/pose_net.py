@@ -21,10 +21,12 @@ class PoseNetConfig:
     encoder: str = 'resnet18'
     """A timm architecture with features at stride 32."""
     encoder_weights: str | None = None
-    """As `DepthNetConfig.encoder_weights`; the first layer is repeated for the second image and
-    halved, so that two equal images give what one gave."""
+    """As `DepthNetConfig.encoder_weights`; of one image, shared out to two."""
     encoder_options: dict[str, int | float] = field(default_factory=dict)
     """Passed to `timm.create_model`."""
+    translation_scale: float = MOTION_SCALE
+    """Of the raw translation; the papers': 0.01. A short training that learns the metre from the
+    car's speed needs 1: depth fits the motion long before the motion has grown to metres."""
 
 
 class PoseNet(nn.Module):
@@ -37,8 +39,9 @@ class PoseNet(nn.Module):
             config: What to build.
         """
         super().__init__()
+        self.translation_scale = config.translation_scale
         self.encoder = TimmEncoder(
-            config.encoder, config.encoder_weights, {**config.encoder_options, 'in_chans': 6}
+            config.encoder, config.encoder_weights, config.encoder_options, num_images=2
         )
         self.decoder = nn.Sequential(
             nn.Conv2d(self.encoder.channels[-1], 256, 1),
@@ -64,7 +67,9 @@ class PoseNet(nn.Module):
         """
         pairs = torch.cat((pose_images[:, :2], pose_images[:, 1:]))  # (2B, 2, 3, H, W)
         features = self.encoder(pairs.flatten(1, 2))
-        motion = MOTION_SCALE * self.decoder(features[-1]).mean((2, 3)).float()  # (2B, 6)
-        T_second_first = transform_from_axis_angle(motion[:, :3], motion[:, 3:])
+        motion = self.decoder(features[-1]).float().mean((2, 3))  # (2B, 6)
+        T_second_first = transform_from_axis_angle(
+            MOTION_SCALE * motion[:, :3], self.translation_scale * motion[:, 3:]
+        )
         T_target_before, T_after_target = T_second_first.chunk(2)
         return torch.stack((invert(T_target_before), T_after_target), 1)

@@ -1,4 +1,4 @@
-"""The pyramid decoder: coarse features carried down to half resolution, as in a feature pyramid network.
+"""The pyramid decoder: coarse features carried down to half resolution, as in an FPN.
 
 Reference: Lin et al., 2017, arXiv 1612.03144. Differs: one output at the finest level, a global
 context at the coarsest, and separable convolutions where the grid is large.
