@@ -1,6 +1,7 @@
 """Encoders that others trained, into ours: strictly, key by key."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from ssd_depth_core.models.weight_files import (
     fill,
@@ -44,18 +45,18 @@ def load_encoder_weights(
     source = _hub_source(name) if weights == 'timm' else weights
     tensors = read_tensors(find_file(source))
     where = f'weights {source} for encoder {name}'
+    keys, unused = timm_keys(backbone, name, options)
     if isinstance(backbone, VisionTransformer):
-        tensors = vit_tensors(tensors, backbone, where, timm_keys(backbone, name, options))
-    else:
-        keys, unused = timm_keys(backbone, name, options)
-        # A count of batches is no weight, and old files lack it.
-        keys = {
-            ours: theirs
-            for ours, theirs in keys.items()
-            if not (ours.endswith('num_batches_tracked') and theirs[0] not in tensors)
-        }
-        tensors = rename(tensors, keys, unused, where)
-    fill(backbone, tensors, where)
+        fill(backbone, vit_tensors(tensors, backbone, where, (keys, unused)), where)
+        return
+    # A count of batches is no weight, and old files lack it.
+    kept = {
+        ours
+        for ours, (theirs,) in keys.items()
+        if ours.endswith('num_batches_tracked') and theirs not in tensors
+    }
+    keys = {ours: theirs for ours, theirs in keys.items() if ours not in kept}
+    fill(backbone, rename(tensors, keys, unused, where), where, kept)
 
 
 def vit_tensors(
@@ -157,8 +158,9 @@ def timm_keys(
     Returns:
         Our keys to the file's, and the file's that belong to the classifier.
     """
+    arguments: dict[str, Any] = dict(options or {})
     with torch.device('meta'):  # names alone: no memory, no time for random weights
-        whole = timm.create_model(name, **(options or {})).state_dict()
+        whole = timm.create_model(name, **arguments).state_dict()
     flat = {key.replace('.', '_'): key for key in whole}
     keys = {key: (flat[key.replace('.', '_')],) for key in backbone.state_dict()}
     return keys, set(whole) - {theirs for (theirs,) in keys.values()}

@@ -1,5 +1,8 @@
 """The ViT encoder: any plain vision transformer of timm, DINOv2's first of all."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ssd_depth_core.models.pretrained import load_encoder_weights
 import timm
 from timm.models.vision_transformer import VisionTransformer
@@ -21,7 +24,7 @@ class VitEncoder(nn.Module):
         *,
         image_size: tuple[int, int],
         taps: tuple[int, ...] | None = None,
-        options: dict[str, int | float] | None = None,
+        options: Mapping[str, int | float] | None = None,
     ) -> None:
         """Build the network.
 
@@ -42,10 +45,9 @@ class VitEncoder(nn.Module):
             raise ValueError(
                 f'encoder must be a timm architecture, got {name!r}; see timm.list_models()'
             )
+        arguments: dict[str, Any] = {'img_size': image_size, 'num_classes': 0, **(options or {})}
         try:
-            vit = timm.create_model(
-                name, num_classes=0, img_size=image_size, dynamic_img_size=False, **(options or {})
-            )
+            vit = timm.create_model(name, dynamic_img_size=False, **arguments)
         except TypeError as error:
             raise ValueError(
                 f'encoder {name} must be a vision transformer that takes the options '
@@ -88,7 +90,8 @@ class VitEncoder(nn.Module):
             Four maps, (B, channels[i], H / patch_size, W / patch_size), after the final norm and
             without class and register tokens.
         """
-        tokens: list[torch.Tensor] = self.backbone.forward_intermediates(
-            image, indices=[tap - 1 for tap in self.taps], norm=True, intermediates_only=True
+        indices = [tap - 1 for tap in self.taps]
+        tokens: Any = self.backbone.forward_intermediates(
+            image, indices=indices, norm=True, intermediates_only=True
         )
-        return tokens
+        return list(tokens)

@@ -1,6 +1,6 @@
 """Files of weights that others made: where they lie, how they are read, how they are named."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 import pickle
 
@@ -125,18 +125,31 @@ def rename(
     }
 
 
-def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+def fill(
+    module: torch.nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    where: str,
+    kept: Collection[str] = (),
+) -> None:
     """Copy tensors into the parameters and buffers of the same names.
 
     Args:
-        module: To be filled; what `tensors` does not name stays as it is.
+        module: To be filled; unchanged where this fails.
         tensors: By the module's own names.
         where: File and network, for the message.
+        kept: The module's names that stay as they are.
 
     Raises:
-        ValueError: If a shape differs.
+        ValueError: If a name is the module's or the tensors' alone, or a shape differs.
     """
     own = module.state_dict()
+    strangers = sorted(set(tensors) - set(own))
+    unfilled = sorted(set(own) - set(tensors) - set(kept))
+    if strangers or unfilled:
+        raise ValueError(
+            f'{where}: another architecture; {_listed("without a place", strangers)}, '
+            f'{_listed("left empty", unfilled)}'
+        )
     wrong = [
         f'{key} is {tuple(value.shape)}, not {tuple(own[key].shape)}'
         for key, value in tensors.items()

@@ -123,11 +123,16 @@ def test_filling_names_wrong_shapes_and_then_changes_nothing():
     torch.testing.assert_close(linear.weight, before)
 
 
-def test_filling_leaves_what_is_not_named():
+def test_filling_leaves_what_is_to_be_kept():
     linear = torch.nn.Linear(2, 3)
     bias = linear.bias.detach().clone()
 
-    fill(linear, {'weight': torch.zeros(3, 2)}, 'here')
+    fill(linear, {'weight': torch.zeros(3, 2)}, 'here', kept=('bias',))
 
     assert not linear.weight.any()
     torch.testing.assert_close(linear.bias, bias)
+
+
+def test_filling_names_what_has_no_partner():
+    with pytest.raises(ValueError, match='here: .* without a place: extra, left empty: bias$'):
+        fill(torch.nn.Linear(2, 3), {'weight': torch.zeros(3, 2), 'extra': torch.ones(1)}, 'here')
