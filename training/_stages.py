@@ -66,16 +66,16 @@ def run_stage(stage: Stage, records: Path) -> None:
         records: Folder of the records; made where missing.
 
     Raises:
-        ValueError: If the stage was begun with something else asked for, or fails.
+        ValueError: If the stage was finished with something else asked for, or fails.
     """
     path = records / f'{stage.name}.json'
     commits: tuple[str, ...] = ()
     if path.exists():
         begun = read_record(path)
-        _require_same(stage, begun, path)
         if begun.finished and stage.product.exists():
+            _require_same(stage, begun, path)
             return
-        commits = begun.commits
+        commits = begun.commits  # what it has left so far, the stage itself judges
     records.mkdir(parents=True, exist_ok=True)
     config = records / f'{stage.name}.yaml'
     config.write_text(yaml.safe_dump(stage.config, sort_keys=False))
@@ -135,7 +135,7 @@ def _wait_for_parent() -> None:
 
 
 def _require_same(stage: Stage, begun: StageRecord, path: Path) -> None:
-    """Require that a stage was begun with the same config and inputs."""
+    """Require that a stage was finished with the same config and inputs."""
     before = _flat({**begun.inputs, **begun.config})
     now = _flat({**stage.inputs, **stage.config})
     differences = [
@@ -145,7 +145,7 @@ def _require_same(stage: Stage, begun: StageRecord, path: Path) -> None:
     ]
     if differences:
         raise ValueError(
-            f'stage {stage.name} was begun with another config: {"; ".join(differences)}; take '
+            f'stage {stage.name} was finished with another config: {"; ".join(differences)}; take '
             f'the same again, or another --out, or delete {path} and {stage.product.parent} to do '
             'it anew'
         )

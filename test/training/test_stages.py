@@ -79,7 +79,7 @@ def test_what_somebody_deleted_is_made_again(stage, tmp_path):
 )
 def test_another_config_is_refused(stage, tmp_path, change, message):
     run_stage(stage, tmp_path / 'stages')
-    with pytest.raises(ValueError, match=f'make-it was begun with another config: {message}'):
+    with pytest.raises(ValueError, match=f'make-it was finished with another config: {message}'):
         run_stage(replace(stage, **change), tmp_path / 'stages')
     assert calls(stage) == 1
 
@@ -99,6 +99,14 @@ def test_a_stage_that_leaves_nothing_is_named(stage, tmp_path):
     with pytest.raises(ValueError, match='make-it came to its end but left no .*product'):
         run_stage(idle, tmp_path / 'stages')
     assert not read_record(tmp_path / 'stages' / 'make-it.json').finished
+
+
+def test_what_is_not_finished_may_be_given_another_config(stage, tmp_path):
+    failing = replace(stage, arguments=(*stage.arguments, 'fail'), config={'max_steps': -1})
+    with pytest.raises(ValueError, match='ended with status 1'):
+        run_stage(failing, tmp_path / 'stages')
+    run_stage(stage, tmp_path / 'stages')
+    assert read_record(tmp_path / 'stages' / 'make-it.json').config == stage.config
 
 
 def test_a_damaged_record_is_named(stage, tmp_path):

@@ -1,0 +1,196 @@
+"""The results of an experiment: a record for docs/results, a table, a picture."""
+
+from collections.abc import Sequence
+import json
+from pathlib import Path
+from typing import Any
+
+from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.config import read_yaml
+from ssd_depth_core.data.index import read_lines, Split
+from ssd_depth_core.data.nuscenes_splits import street_of
+from ssd_depth_core.evaluation.experiment import (
+    difference_cells,
+    grid,
+    ScoredMethod,
+    table_rows,
+    tables,
+)
+from ssd_depth_core.evaluation.experiment_plot import draw_experiment
+from ssd_depth_core.evaluation.protocol import EvaluationConfig
+from ssd_depth_core.evaluation.record import read_evaluation, read_frames
+from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.records import provenance, Result, write_result
+
+from training._experiment import Experiment, GUESSES
+from training._stages import read_record
+
+
+def write_report(
+    experiment: Experiment,
+    *,
+    preset: str,
+    command: str,
+    json_paths: Sequence[Path],
+    plot_paths: Sequence[Path],
+) -> str:
+    """Put the scores of all stages together.
+
+    Args:
+        experiment: All of whose stages have ended.
+        preset: Its name.
+        command: What made it.
+        json_paths: Where the record goes.
+        plot_paths: Where the picture goes, PNG.
+
+    Returns:
+        The tables and their text, Markdown, ending in a line break.
+
+    Raises:
+        FileNotFoundError: If a stage's files are missing.
+        ValueError: If they are damaged, or not of the same frames.
+    """
+    protocol = read_evaluation(experiment.scores_folder(GUESSES[0])).options
+    guesses = [
+        ScoredMethod(name=read_evaluation(folder).method, runs=(read_frames(folder),))
+        for folder in map(experiment.scores_folder, GUESSES)
+    ]
+    trained = [
+        ScoredMethod(
+            name=row,
+            runs=tuple(
+                read_frames(experiment.scores_folder(experiment.run_folder(row, seed).path.name))
+                for seed in experiment.seeds()
+            ),
+            metric=experiment.config.rows[row].metric,
+        )
+        for row in experiment.preset.rows
+    ]
+    rows = table_rows([*guesses, *trained], protocol)
+    parts = [_reading(trained, protocol), tables(rows)]
+    if differences := difference_cells(trained, guesses, protocol):
+        parts.append(
+            '**absRel, metric: difference to the guesses on the same frames** (below 0 is better; '
+            f'an interval without 0 is a difference)\n\n{grid(differences)}'
+        )
+    parts.append(f'**Trainings** (means over seeds)\n\n{grid(_trainings(experiment))}')
+    table = '\n\n'.join(parts)
+    result = Result(
+        title=experiment.config.title,
+        command=command,
+        seed=experiment.config.seed,
+        data=_data(experiment),
+        rows=tuple(rows),
+        table=table,
+        notes=_notes(experiment, preset),
+        **provenance(_accelerator(experiment)),
+    )
+    for path in json_paths:
+        write_result(result, path)
+    for path in plot_paths:
+        draw_experiment(rows, [guess.name for guess in guesses], path)
+    return f'# {result.title}\n\n{table}\n\n{result.notes}\n\nData: {result.data}.\n'
+
+
+def _runs(experiment: Experiment) -> list[RunFolder]:
+    return [
+        experiment.run_folder(row, seed)
+        for row in experiment.preset.rows
+        for seed in experiment.seeds()
+    ]
+
+
+def _trainings(experiment: Experiment) -> dict[tuple[str, str], str]:
+    """Say what each row is and how long it was trained."""
+    cells: dict[tuple[str, str], str] = {}
+    for row in experiment.preset.rows:
+        folders = [experiment.run_folder(row, seed) for seed in experiment.seeds()]
+        config = read_yaml(folders[0].config)
+        model, loop = config['model'], config['loop']
+        ends = [_last_validation(folder) for folder in folders]
+        steps = sum(end['step'] for end in ends) / len(ends)
+        minutes = sum(end['minutes'] for end in ends) / len(ends)
+        frames = steps * loop['batch_size'] * loop['gradient_accumulation']
+        cells |= {
+            (row, 'network'): f'{model["encoder"]}, {model["decoder"]}',
+            (row, 'encoder begins'): model['encoder_weights'] or 'from scratch',
+            (row, 'input'): f'{model["input_height"]}x{model["input_width"]}',
+            (row, 'seeds'): str(len(folders)),
+            (row, 'steps'): f'{steps:,.0f}',
+            (row, 'frames seen'): f'{frames:,.0f}',
+            (row, 'minutes'): f'{minutes:.1f}',
+        }
+    return cells
+
+
+def _reading(trained: Sequence[ScoredMethod], protocol: EvaluationConfig) -> str:
+    """Say what a cell is."""
+    sentences = [
+        f'Depth is scored on exact truth from {protocol.min_depth_m:g} m to '
+        f'{protocol.main_cap_m:g} m, image by image.',
+        'A cell is the mean over images and seeds, ± standard deviation over seeds (95 % interval '
+        'by bootstrap over test streets, the twins of a street drawn together).',
+        'metric: as predicted; median-scaled: times median(truth) / median(depth) of each image.',
+        *(
+            f'{method.name} learns depth without a unit.'
+            for method in trained
+            if not method.metric
+        ),
+        'The first three rows look at no picture; of these the constant and the median use labels '
+        'of the training streets, which no trained row does.',
+    ]
+    return ' '.join(sentences)
+
+
+def _notes(experiment: Experiment, preset: str) -> str:
+    """Say what the reader must know besides."""
+    configs = [read_yaml(run.config) for run in _runs(experiment)]
+    downloaded = any(
+        config[network]['encoder_weights'] for config in configs for network in ('model', 'pose')
+    )
+    start = (
+        'Encoders begin with the weights that the table names.'
+        if downloaded
+        else 'Every network is trained from scratch, without downloaded weights; the published '
+        'figures of these methods begin with pre-trained encoders.'
+    )
+    commits = sorted(
+        {
+            commit
+            for run in _runs(experiment)
+            for commit in read_record(experiment.records / f'train-{run.path.name}.json').commits
+        }
+    )
+    return (
+        f'Preset `{preset}`, seeds {", ".join(map(str, experiment.seeds()))}, trained by commit '
+        f'{", ".join(commits)}. {start} The streets are synthetic: the figures compare methods '
+        'and conditions with each other and tell nothing of real streets.'
+    )
+
+
+def _data(experiment: Experiment) -> str:
+    """Say what was trained and tested on."""
+    purposes: tuple[tuple[Split, str], ...] = (('train', 'to train on'), ('test', 'to test on'))
+    parts = []
+    for split, purpose in purposes:
+        lines = read_lines(experiment.index_folder, split)
+        held = {line.condition for line in lines}
+        conditions = ', '.join(condition for condition in CONDITIONS if condition in held)
+        streets = len({street_of(line.scene) for line in lines})
+        parts.append(f'{len(lines):,} frames of {streets} streets {purpose} ({conditions})')
+    return f'synthetic: SynthDrive, {"; ".join(parts)}'
+
+
+def _last_validation(run: RunFolder) -> dict[str, Any]:
+    """Read the line of metrics that came with the checkpoint."""
+    lines = map(json.loads, run.metrics.read_text().splitlines())
+    return [line for line in lines if 'validation' in line][-1]
+
+
+def _accelerator(experiment: Experiment) -> str | None:
+    """Name what was trained on besides the processor."""
+    import torch
+
+    if experiment.device == 'cpu' or not torch.cuda.is_available():
+        return None
+    return torch.cuda.get_device_name(experiment.device or 'cuda')
