@@ -27,6 +27,8 @@ EXTRAS = {
         'accelerate',
         # Checkpoints without pickles.
         'safetensors',
+        # Weights that others trained.
+        'huggingface-hub',
         'tqdm',
         # Plots of an evaluation's page.
         'matplotlib',
@@ -42,7 +44,16 @@ EXTRAS = {
         'ros-diagnostic-msgs==5.3.6',
         'ros-std-srvs==5.3.6',
     ],
-    'test': ['pytest', 'ruff', 'mypy', 'pydoclint', 'colcon-common-extensions', 'setuptools<80'],
+    'test': [
+        'pytest',
+        'ruff',
+        'mypy',
+        'pydoclint',
+        'colcon-common-extensions',
+        'setuptools<80',
+        # The reference that conversions of Depth Anything and DINOv2 are measured with.
+        'transformers',
+    ],
 }
 
 setup(
