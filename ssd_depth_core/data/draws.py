@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -11,17 +12,23 @@ from torch.utils.data import Sampler
 class EndlessDraws(Sampler[tuple[int, int]]):
     """Draw (frame number, seed) for ever, epoch after epoch, from any point of the stream."""
 
-    def __init__(self, num_frames: int, seed: int, start: int = 0) -> None:
+    def __init__(
+        self, num_frames: int, seed: int, start: int = 0, *, rank: int = 0, world_size: int = 1
+    ) -> None:
         """Set the stream.
 
         Args:
             num_frames: Of the set; every epoch visits each once.
             seed: Of the whole stream.
-            start: Number of draws to skip, to go on where a run stopped.
+            start: Draws to skip, of all processes together, to go on where a run stopped.
+            rank: Of this process, which takes draws rank, rank + world_size, ... from there.
+            world_size: Number of processes; together they take the stream of one.
         """
         self.num_frames = num_frames
         self.seed = seed
         self.start = start
+        self.rank = rank
+        self.world_size = world_size
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Draw.
@@ -29,6 +36,10 @@ class EndlessDraws(Sampler[tuple[int, int]]):
         Yields:
             Frame number and the sample's own seed.
         """
+        yield from islice(self._stream(), self.rank, None, self.world_size)
+
+    def _stream(self) -> Iterator[tuple[int, int]]:
+        """Draw for all processes."""
         epoch, skip = divmod(self.start, self.num_frames)
         while True:
             generator = torch.Generator().manual_seed((self.seed << 24) + epoch)

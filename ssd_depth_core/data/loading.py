@@ -35,6 +35,9 @@ def make_loader(
         num_workers=num_workers,
         drop_last=True,
         pin_memory=torch.cuda.is_available(),
+        # Of its own, or starting the workers would draw from the training's noise, and a resumed
+        # run, which starts them once more, would go another way.
+        generator=torch.Generator(),
         **options,
     )
 

@@ -1,30 +1,33 @@
 """The training loop: the only one. Objectives are Tasks; several GPUs are Accelerate's business.
 
-The schedule runs over the *fraction* of a budget of steps or of minutes, so that the learning rate
-is always annealed to its end, whatever the machine's speed.
+The schedule runs over the *fraction* of a budget of steps, minutes or epochs, so that the learning
+rate is always annealed to its end, whatever the machine's speed.
 """
 
 from collections.abc import Callable, Iterator
 import contextlib
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 import logging
 import time
 from typing import Any, Literal
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast
+from accelerate.utils import broadcast, InitProcessGroupKwargs, send_to_device, set_seed
 from ssd_depth_core.data.draws import EndlessDraws
-from ssd_depth_core.learning.checkpoint import load_state, save_state
+from ssd_depth_core.data.loading import make_loader
+from ssd_depth_core.learning.average import update_average
+from ssd_depth_core.learning.noise import gather_noise, restore_noise
 from ssd_depth_core.learning.optimizer import parameter_groups
-from ssd_depth_core.learning.pictures import write_pictures
 from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.run_log import RunLog
 from ssd_depth_core.learning.schedule import learning_rate_share, Schedule
 from ssd_depth_core.learning.task import Task, Validation
+from ssd_depth_core.learning.training_state import Progress, TrainingState
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
+from torch.utils.data import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -110,49 +113,6 @@ class LoopConfig:
                 )
 
 
-def fraction_spent(
-    step: int, draws: int, minutes: float, num_samples: int, config: LoopConfig
-) -> float:
-    """Say how much of the budget is gone.
-
-    Args:
-        step: Optimizer steps taken.
-        draws: Samples taken.
-        minutes: Since the start, those of resumed processes added up.
-        num_samples: Of the data set; so many draws are an epoch.
-        config: Gives the one budget.
-
-    Returns:
-        At least 0; 1 or more when it is spent.
-    """
-    if config.max_minutes is not None:
-        return minutes / config.max_minutes
-    if config.max_epochs is not None:
-        return draws / (config.max_epochs * num_samples)
-    assert config.max_steps is not None  # LoopConfig holds one of the three
-    return step / config.max_steps
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
-    """Move the average towards the network.
-
-    Args:
-        average: Written to; buffers such as batch norm's statistics are averaged as well.
-        network: Same architecture.
-        step: Steps taken; the first ones forget faster, or the random start would linger.
-        decay: In [0, 1).
-    """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    for mean, value in zip(
-        average.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        if mean.is_floating_point():
-            mean.lerp_(value, weight)
-        else:
-            mean.copy_(value)
-
-
 def make_accelerator(config: LoopConfig, cpu: bool) -> Accelerator:
     """Join the processes that were launched together, one or many.
 
@@ -162,14 +122,41 @@ def make_accelerator(config: LoopConfig, cpu: bool) -> Accelerator:
 
     Returns:
         What places tensors and sums gradients; knows which process is the main one.
+
+    Raises:
+        ValueError: If the precision is fp16 and there is no GPU to compute in it.
     """
+    if config.precision == 'fp16' and (cpu or not torch.cuda.is_available()):
+        raise ValueError('precision fp16 needs a GPU, got a CPU; take fp32, or bf16 if it is fast')
     precision = 'no' if config.precision == 'fp32' else config.precision
-    return Accelerator(cpu=cpu, mixed_precision=precision)
+    # The others wait while the main process validates, which may take longer than NCCL's ten
+    # minutes.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=2))
+    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[patience])
+
+
+def fraction_spent(progress: Progress, num_samples: int, config: LoopConfig) -> float:
+    """Say how much of the budget is gone.
+
+    Args:
+        progress: How far the training is.
+        num_samples: Of the data set; so many draws are an epoch.
+        config: Gives the one budget.
+
+    Returns:
+        At least 0; 1 or more when it is spent.
+    """
+    if config.max_minutes is not None:
+        return progress.minutes / config.max_minutes
+    if config.max_epochs is not None:
+        return progress.draws / (config.max_epochs * num_samples)
+    assert config.max_steps is not None  # LoopConfig holds one of the three
+    return progress.step / config.max_steps
 
 
 def train(
     task: Task,
-    dataset: Dataset[Any],
+    dataset: Dataset[dict[str, torch.Tensor]],
     validate: Callable[[nn.Module], Validation],
     save: Callable[[nn.Module, int, dict[str, Any]], None],
     config: LoopConfig,
@@ -185,159 +172,170 @@ def train(
         task: The objective; an `nn.Module`.
         dataset: Takes a (number, seed) of `EndlessDraws`.
         validate: Measures the averaged network.
-        save: Writes the averaged network, given the step and these metrics, as a checkpoint.
+        save: Writes the averaged network, given the step and its metrics, as a checkpoint.
         config: Budget, optimizer and intervals.
-        run: Where numbers and state go.
+        run: Where numbers, pictures and state go.
         accelerator: From `make_accelerator`.
-        seed: Of the order of samples and their augmentation.
+        seed: Of the order of samples, their augmentation and the task's own noise.
         resume: Whether to go on from the run's state, exactly, if data and config are the same.
 
     Returns:
         The averaged network.
 
     Raises:
+        FileNotFoundError: If there is no state to go on from.
         FloatingPointError: If the loss or its gradient is not finite; the weights are those before
             that step.
+        OSError: If the disk is full; the last state and checkpoint are kept.
+        ValueError: If a learning rate is set for what the task does not have, or the state to go
+            on from does not fit.
     """
-    # Build everything that has state.
+    # 1. Build everything that has state, and go on where a former process stopped.
     assert isinstance(task, nn.Module)
-    optimizer = torch.optim.AdamW(
+    rank, world_size = accelerator.process_index, accelerator.num_processes
+    set_seed(seed, device_specific=True)  # no two processes draw the same noise
+    adam = torch.optim.AdamW(
         parameter_groups(task, config.weight_decay, config.learning_rate_factors),
         lr=config.learning_rate,
     )
-    average = copy.deepcopy(task.network).requires_grad_(False).eval().to(accelerator.device)
-    stateful = {'task': task, 'average': average}
-    module, optimizer = accelerator.prepare(task, optimizer)
-
-    # Go on where a former process stopped.
-    step, draws, spent_min = 0, 0, 0.0
-    draws_a_step = config.batch_size * config.gradient_accumulation * accelerator.num_processes
+    module, optimizer = accelerator.prepare(task, adam)
+    average = copy.deepcopy(task.network).requires_grad_(False).eval()
+    state = TrainingState(task=task, average=average, optimizer=adam, scaler=accelerator.scaler)
+    progress = Progress()
     if resume:
-        progress = load_state(run.state, stateful, optimizer.optimizer)
-        step, draws, spent_min = (progress[name] for name in ('step', 'draws', 'minutes'))
-        logger.info('resuming at step %d after %.1f min', step, spent_min)
+        progress, noise = state.load(run.state)
+        restore_noise(noise, rank)
+        logger.info('resuming at step %d after %.1f min', progress.step, progress.minutes)
 
-    # Enter the stream of samples where it was left, whatever the batch then.
-    loader = accelerator.prepare(
-        DataLoader(
-            dataset,
-            batch_size=config.batch_size,
-            sampler=EndlessDraws(len(dataset), seed, start=draws),  # type: ignore[arg-type]
-            num_workers=config.num_workers,
-            prefetch_factor=4 if config.num_workers else None,
-            worker_init_fn=_one_thread_a_worker,
-        )
-    )
+    # 2. Enter the stream of samples where it was left, whatever the batch then.
+    num_samples = len(dataset)  # type: ignore[arg-type]  # torch's Dataset need not have a length
+    draws = EndlessDraws(num_samples, seed, progress.draws, rank=rank, world_size=world_size)
+    batches = iter(make_loader(dataset, draws, config.batch_size, config.num_workers))
+    draws_a_step = config.batch_size * config.gradient_accumulation * world_size
 
-    def checkpoint() -> None:
-        """Validate, save weights and state; the main process alone."""
-        accelerator.wait_for_everyone()
+    # 3. Say how to keep what is learnt. The state comes last: after a kill in between, the run
+    # goes on from the one before, and all that was unfinished is done again.
+    began = time.monotonic() - 60 * progress.minutes
+
+    def now() -> Progress:
+        return replace(progress, minutes=(time.monotonic() - began) / 60)
+
+    def keep_state() -> None:
+        noise = gather_noise(accelerator)
+        if accelerator.is_main_process:
+            state.save(run.state, now(), noise)
+        log.restart_clock()
+
+    def keep() -> None:
         if accelerator.is_main_process:
             validation = validate(average)
-            run.append_metrics(
-                {'step': step, 'minutes': minutes(), 'validation': validation.metrics}
-            )
-            write_pictures(run.pictures, validation.pictures, step)
-            save(average, step, validation.metrics)
-            progress = {'step': step, 'draws': draws, 'minutes': minutes()}
-            save_state(run.state, stateful, optimizer.optimizer, progress)
+            log.write_validation(now(), validation)
+            save(average, progress.step, validation.metrics)
+        keep_state()
 
-    def minutes() -> float:
-        return spent_min + (time.monotonic() - started) / 60
-
-    started = logged = time.monotonic()
-    logged_step = step
-    sums: dict[str, torch.Tensor] = {}
     module.train()
-    bar = tqdm(
-        total=100.0,
-        bar_format='{l_bar}{bar}| {elapsed}{postfix}',
-        disable=None if accelerator.is_main_process else True,  # None: unless at a terminal
-    )
-    batches = iter(loader)
-    while True:
-        # Set the learning rate by the fraction of the budget spent; all processes agree on it.
-        fraction = fraction_spent(step, draws, minutes(), len(dataset), config)  # type: ignore[arg-type]
-        fraction = broadcast(torch.tensor(fraction, device=accelerator.device)).item()
-        if fraction >= 1:
-            break
-        rate = config.learning_rate * learning_rate_share(
-            fraction,
-            config.schedule,
-            warmup_fraction=config.warmup_fraction,
-            decay_factor=config.decay_factor,
-            decay_fractions=config.decay_fractions,
-        )
-        for group in optimizer.param_groups:
-            group['lr'] = rate * group['factor']
+    with RunLog(run, accelerator, progress.step) as log:
+        if not resume:
+            keep_state()  # so that a full disk is found now, and not in an hour
+        kept = progress.step
 
-        # Compute the gradient. A bad one must reach neither weights nor average; all processes
-        # stop together, or the others would wait for ever (this waits for the GPU).
-        parts = _accumulate_gradient(module, batches, config.gradient_accumulation, accelerator)
-        norm = accelerator.clip_grad_norm_(module.parameters(), config.max_gradient_norm)
-        bad = ~(torch.isfinite(parts['loss']) & torch.isfinite(norm))
-        if accelerator.reduce(bad.float()).item():
-            values = {name: value.item() for name, value in parts.items()}
-            raise FloatingPointError(
-                f'loss or gradient is not finite at step {step}: {values}, gradient norm '
-                f'{norm.item()}; lower learning_rate (now {rate:g}) or look at the data; the last '
-                f'good state is in {run.state}'
-            )
+        # 4. Step until the budget is spent, whose fraction sets the learning rate.
+        while (fraction := _agreed(fraction_spent(now(), num_samples, config), accelerator)) < 1:
+            rate = _set_learning_rate(adam, fraction, config)
 
-        # Update weights, then their average.
-        optimizer.step()
-        optimizer.zero_grad()
-        step, draws = step + 1, draws + draws_a_step
-        update_average(average, task.network, step, config.ema_decay)
+            # 5. Compute the gradient. A bad one must reach neither weights nor average.
+            parts = _accumulate_gradient(module, batches, config, accelerator)
+            norm = accelerator.clip_grad_norm_(module.parameters(), config.max_gradient_norm)
+            _check_finite(parts, norm, accelerator, progress.step, rate, run)
 
-        # Log the means since the last line.
-        for name, value in (*parts.items(), ('gradient_norm', norm)):
-            sums[name] = sums.get(name, 0) + value.detach()
-        now = time.monotonic()
-        if step % config.log_every_steps == 0 and accelerator.is_main_process:
-            count, seconds = step - logged_step, now - logged
-            means = {name: round(float(value) / count, 5) for name, value in sums.items()}
-            speed = count * draws_a_step / seconds
-            row = {'step': step, 'minutes': round(minutes(), 3), 'learning_rate': rate, **means}
-            run.append_metrics({**row, 'images_per_s': round(speed, 1)})
-            text = ' '.join(f'{name} {value:.4f}' for name, value in means.items())
-            line = f'{fraction:6.1%}  step {step}  {speed:.1f} images/s  lr {rate:.2e}  {text}'
-            bar.update(100 * fraction - bar.n)
-            bar.set_postfix_str(line)
-            if bar.disable:
-                logger.info(line)
-            logged, logged_step, sums = now, step, {}
+            # 6. Update the weights, then their average. Where fp16 overflowed, Accelerate has
+            # lowered the scale of the loss instead, and the step is to be taken yet.
+            optimizer.step()
+            optimizer.zero_grad()
+            progress = replace(progress, draws=progress.draws + draws_a_step)
+            if optimizer.step_was_skipped:
+                continue
+            progress = replace(progress, step=progress.step + 1)
+            update_average(average, task.network, progress.step, config.ema_decay)
 
-        # Validate and save.
-        if step % config.validate_every_steps == 0:
-            now = time.monotonic()
-            checkpoint()
-            logged += time.monotonic() - now  # so that the line tells the speed of training alone
+            # 7. Log, validate and keep. No line spans a kept state, so that a resumed run writes
+            # the very lines of one that never stopped.
+            log.add({**parts, 'gradient_norm': norm}, draws_a_step)
+            if progress.step % config.validate_every_steps == 0:
+                log.write_steps(now(), rate, fraction)
+                keep()
+                kept = progress.step
+            elif progress.step % config.log_every_steps == 0:
+                log.write_steps(now(), rate, fraction)
 
-    bar.close()
-    checkpoint()
+        if progress.step > kept:
+            log.write_steps(now(), rate, fraction)
+            keep()
     accelerator.end_training()
     return average
 
 
+def _agreed(fraction: float, accelerator: Accelerator) -> float:
+    """Take the main process's word, for clocks differ."""
+    return float(broadcast(torch.tensor(fraction, device=accelerator.device)).item())
+
+
+def _set_learning_rate(
+    optimizer: torch.optim.Optimizer, fraction: float, config: LoopConfig
+) -> float:
+    """Set each group's learning rate by the schedule; give that of a group whose factor is 1."""
+    rate = config.learning_rate * learning_rate_share(
+        fraction,
+        config.schedule,
+        warmup_fraction=config.warmup_fraction,
+        decay_factor=config.decay_factor,
+        decay_fractions=config.decay_fractions,
+    )
+    for group in optimizer.param_groups:
+        group['lr'] = rate * group['factor']
+    return rate
+
+
 def _accumulate_gradient(
-    module: nn.Module, batches: Iterator[Any], count: int, accelerator: Accelerator
+    module: nn.Module,
+    batches: Iterator[dict[str, torch.Tensor]],
+    config: LoopConfig,
+    accelerator: Accelerator,
 ) -> dict[str, torch.Tensor]:
-    """Add up the gradient of the mean loss over some batches; give the means of its parts."""
+    """Compute the gradient of the mean loss over some batches; give the means of its parts."""
+    count = config.gradient_accumulation
     means: dict[str, torch.Tensor] = {}
     for number in range(count):
-        # The processes' gradients are averaged once, with the last batch.
+        # The processes average their gradients once, with the last batch.
         last = number == count - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(module):
-            parts = module(next(batches))
+            parts = module(send_to_device(next(batches), accelerator.device, non_blocking=True))
             accelerator.backward(parts['loss'] / count)
         for name, value in parts.items():
             means[name] = means.get(name, 0) + value.detach() / count
     return means
 
 
-def _one_thread_a_worker(worker: int) -> None:
-    """Keep OpenCV from starting a thread a core in every worker."""
-    import cv2
+def _check_finite(
+    parts: dict[str, torch.Tensor],
+    norm: torch.Tensor,
+    accelerator: Accelerator,
+    step: int,
+    rate: float,
+    run: RunFolder,
+) -> None:
+    """Stop all processes where one has a bad loss or gradient; alone, it would leave them waiting.
 
-    cv2.setNumThreads(0)
+    An fp16 gradient that overflows because its loss is scaled up is no bad one.
+    """
+    scaler = accelerator.scaler
+    bad = ~torch.isfinite(parts['loss'])
+    if scaler is None or scaler.get_scale() < 1:
+        bad = bad | ~torch.isfinite(norm)
+    if accelerator.reduce(bad.float()).item():  # waits for the GPU
+        values = {name: value.item() for name, value in parts.items()}
+        raise FloatingPointError(
+            f'loss or gradient is not finite at step {step}: {values}, gradient norm '
+            f'{norm.item()}; lower learning_rate (now {rate:g}) or look at the data; the last '
+            f'good state is in {run.state}'
+        )

@@ -2,6 +2,7 @@
 
 config.yaml              resolved
 metrics.jsonl            a line at each log and each validation
+tensorboard/             the same, to look at with `tensorboard --logdir`
 pictures/                of each validation
 checkpoint.safetensors   averaged weights, with how they were made inside
 state/                   everything that resuming needs
@@ -9,6 +10,7 @@ state/                   everything that resuming needs
 
 from dataclasses import dataclass
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,11 @@ class RunFolder:
         return self.path / 'metrics.jsonl'
 
     @property
+    def tensorboard(self) -> Path:
+        """Tell where TensorBoard finds its events."""
+        return self.path / 'tensorboard'
+
+    @property
     def pictures(self) -> Path:
         """Tell where the pictures of validations lie."""
         return self.path / 'pictures'
@@ -61,7 +68,7 @@ class RunFolder:
     @property
     def state(self) -> Path:
         """Tell where the state to resume from lies."""
-        return self.path / 'state'
+        return self.path / 'state' / 'state.safetensors'
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add a line to the log of numbers.
@@ -71,6 +78,18 @@ class RunFolder:
         """
         with self.metrics.open('a') as file:
             file.write(json.dumps(row) + '\n')
+
+    def cut_metrics(self, last_step: int) -> None:
+        """Take lines of later steps back, and one that a kill left unfinished.
+
+        Args:
+            last_step: The last whose lines stay.
+        """
+        if self.metrics.exists():
+            lines = self.metrics.read_text().splitlines(keepends=True)
+            whole = (line for line in lines if line.endswith('\n'))
+            kept = [line for line in whole if json.loads(line)['step'] <= last_step]
+            _replace(self.metrics, ''.join(kept))
 
 
 def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
@@ -91,15 +110,25 @@ def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
         ValueError: If the run to resume was made with another config.
     """
     run = RunFolder(path)
-    if resume and not run.state.is_dir():
+    if resume and not run.state.exists():
         raise FileNotFoundError(f'no state to resume from in {path}; start without --resume')
     if not resume and run.config.exists():
         raise FileExistsError(f'{path} holds a run already; choose another --out, or --resume it')
     if resume:
         _check_same(run.config, config)
     path.mkdir(parents=True, exist_ok=True)
-    run.config.write_text(yaml.safe_dump(config, sort_keys=False))
+    _replace(run.config, yaml.safe_dump(config, sort_keys=False))
     return run
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file at once, so that neither a kill nor a full disk loses the old one."""
+    part = path.with_suffix('.part')
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _check_same(path: Path, config: dict[str, Any]) -> None:

@@ -34,7 +34,9 @@ BEGUN = {
 
 
 def begun(tmp_path):
-    open_run(tmp_path, BEGUN, resume=False).state.mkdir()
+    run = open_run(tmp_path, BEGUN, resume=False)
+    run.state.parent.mkdir()
+    run.state.write_bytes(b'a state')
 
 
 def test_a_resumed_run_may_have_another_budget(tmp_path):
@@ -42,6 +44,20 @@ def test_a_resumed_run_may_have_another_budget(tmp_path):
     longer = {**BEGUN, 'loop': {**BEGUN['loop'], 'max_steps': None, 'max_minutes': 9.0}}
     run = open_run(tmp_path, longer, resume=True)
     assert yaml.safe_load(run.config.read_text()) == longer
+
+
+def test_lines_of_steps_to_come_again_are_cut_and_so_is_a_torn_one(tmp_path):
+    run = open_run(tmp_path, {}, resume=False)
+    run.cut_metrics(3)
+    assert not run.metrics.exists()
+    rows = [{'step': 2, 'loss': 0.5}, {'step': 3, 'validation': {}}, {'step': 4, 'loss': 0.1}]
+    for row in rows:
+        run.append_metrics(row)
+    with run.metrics.open('a') as file:
+        file.write('{"step": 3, "lo')
+    run.cut_metrics(3)
+    assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == rows[:2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['config.yaml', 'metrics.jsonl']
 
 
 @pytest.mark.parametrize(
