@@ -60,6 +60,8 @@ class PresetConfig:
     """Of `training.evaluate`."""
     num_seeds: int = 1
     """Trainings of each row."""
+    num_parallel: int = 1
+    """Trainings at once; they share a CPU's threads, and one thread each computes most."""
     rows: dict[str, dict[str, Any]]
     """Which rows, and the fields of their configs that are replaced, nested like these."""
 
@@ -67,12 +69,12 @@ class PresetConfig:
         """Validate.
 
         Raises:
-            ValueError: If there is no row or no seed.
+            ValueError: If there is no row, no seed, or nothing may run.
         """
-        if self.num_seeds < 1 or not self.rows:
+        if min(self.num_seeds, self.num_parallel) < 1 or not self.rows:
             raise ValueError(
-                f'num_seeds must be >= 1 and rows one or more, got {self.num_seeds} and '
-                f'{list(self.rows)}'
+                'num_seeds and num_parallel must be >= 1 and rows one or more, got '
+                f'{self.num_seeds}, {self.num_parallel} and {list(self.rows)}'
             )
 
 
@@ -159,25 +161,42 @@ class Experiment:
         """
         return range(self.config.seed, self.config.seed + self.preset.num_seeds)
 
-    def stages(self) -> Iterator[Stage]:
-        """List what is to be done; each stage must have been done before the next is asked for.
+    def preparation(self) -> Iterator[Stage]:
+        """List what comes before all trainings: the data, and guesses that look at no picture.
 
         Yields:
-            Stages in order; every row with the first seed comes before the second seed.
+            Stages; each must have been done before the next is asked for.
         """
         yield self._render()
         yield self._index()
         for guess in GUESSES:
             yield self._evaluate(guess, '--trivial', guess, method=guess)
+
+    def training(self, row: str, seed: int) -> Iterator[Stage]:
+        """List what belongs to one training.
+
+        Args:
+            row: Which row.
+            seed: Which training of it.
+
+        Yields:
+            Stages; each must have been done before the next is asked for.
+        """
+        yield self._train(row, seed)
+        run = self.run_folder(row, seed)
+        # Another checkpoint under the same name is not taken for this one.
+        digest = sha256_of(run.checkpoint)
+        yield self._evaluate(run.path.name, '--checkpoint', str(run.checkpoint), method=digest)
+
+    def trainings(self) -> Iterator[tuple[str, int]]:
+        """List the trainings; every row with the first seed comes before the second seed.
+
+        Yields:
+            Row and seed.
+        """
         for seed in self.seeds():
             for row in self.preset.rows:
-                yield self._train(row, seed)
-                run = self.run_folder(row, seed)
-                # Another checkpoint under the same name is not taken for this one.
-                digest = sha256_of(run.checkpoint)
-                yield self._evaluate(
-                    run.path.name, '--checkpoint', str(run.checkpoint), method=digest
-                )
+                yield row, seed
 
     def _render(self) -> Stage:
         return Stage(
@@ -201,8 +220,8 @@ class Experiment:
 
     def _train(self, row: str, seed: int) -> Stage:
         run = self.run_folder(row, seed)
-        resume = any(run.state.glob('*.safetensors'))
-        if run.config.exists() and not resume and not run.checkpoint.exists():
+        resume = run.state.exists()
+        if run.config.exists() and not any(run.path.rglob('*.safetensors')):
             shutil.rmtree(run.path)  # killed before there was anything to go on from
         how = StageConfig(config=self.config.rows[row].config, set=self.preset.rows[row])
         return Stage(

@@ -14,6 +14,7 @@ pytest.importorskip('torch')
 from ssd_depth_core.config import from_dict, load_yaml
 from ssd_depth_core.data.nuscenes_index import NuScenesIndexConfig
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
+from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.self_supervised import SelfSupervisedConfig
 from ssd_depth_core.records import read_result
 
@@ -120,9 +121,9 @@ def test_a_half_trained_row_is_resumed_and_a_begun_one_begun_again(experiment):
     run.config.write_text('seed: 0')
     assert '--resume' not in training_stage(experiment).arguments
     assert not run.path.exists()
-    run.state.mkdir(parents=True)
+    run.state.parent.mkdir(parents=True)
     run.config.write_text('seed: 0')
-    (run.state / 'state.safetensors').write_text('x')
+    run.state.write_text('moments')
     assert '--resume' in training_stage(experiment).arguments
     assert run.config.exists()
 
@@ -148,11 +149,11 @@ def run_tiny(out, *options):
 @pytest.mark.slow
 def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path):
     out, docs = tmp_path / 'out', tmp_path / 'docs'
-    steps = ('--set', 'presets.tiny.rows.monodepth2.loop.max_steps=40')
+    steps = ('--set', 'presets.tiny.rows.monodepth2.loop.max_steps=8')
     # Killed in the middle of a training.
     process = run_tiny(out, *steps)
-    state = out / 'runs' / 'monodepth2-seed0' / 'state'
-    while process.poll() is None and not any(state.glob('*.safetensors')):
+    state = RunFolder(out / 'runs' / 'monodepth2-seed0').state
+    while process.poll() is None and not state.exists():
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     _, errors = process.communicate()
@@ -172,7 +173,7 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path):
     _, errors = process.communicate()
     assert process.returncode == 1
     assert (
-        'monodepth2-seed0 was finished with another config: loop.max_steps 40 there, 2' in errors
+        'monodepth2-seed0 was finished with another config: loop.max_steps 8 there, 2' in errors
     )
     # Mended, it goes on: what was finished stays.
     kept = [*out.glob('scores/*/metrics.json'), *out.glob('runs/monodepth2-seed0/*')]
@@ -194,7 +195,7 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path):
     assert ('ssd_teacher', 'metric', 'night') in found
     assert ('monodepth2', 'metric', 'night') not in found
     assert 'trained from scratch' in result.notes
-    assert '| monodepth2 | resnet18, monodepth2 | from scratch | 96x160 | 1 | 40 | 80 |' in (
+    assert '| monodepth2 | resnet18, monodepth2 | from scratch | 96x160 | 1 | 8 | 16 |' in (
         result.table
     )
     # The flat road of a level, rendered street is better than one depth for everything.
