@@ -30,6 +30,9 @@ EXTRAS = {
         # Weights that others trained.
         'huggingface-hub',
         'tqdm',
+        # Curves and pictures of a training. torch writes their files through it, and its builds
+        # follow protobuf's, which the exporters share.
+        'tensorboard==2.21.0',
         # Plots of an evaluation's page.
         'matplotlib',
         OPENCV,
