@@ -1,4 +1,4 @@
-"""Seeing one picture from where another was taken. For learning only: it needs torch."""
+"""One picture seen from where another was taken. Needs torch: the robot's packages stay away."""
 
 from typing import Literal
 
@@ -11,7 +11,10 @@ MIN_DEPTH_M = 1e-3
 """Depth below this, zero and negative depth too, counts as this: 1 / Z stays finite."""
 
 MIN_DEPTH_RATIO = 1e-4
-"""Z_source / Z_target below this counts as this, which throws a point out of the picture."""
+"""Points with less of Z_source / Z_target lie behind the source camera or beside it."""
+
+OUTSIDE = 3.0
+"""A coordinate that lies outside a picture of 2 pixels too, whose centres are at -1 and 1."""
 
 
 def warp(
@@ -29,21 +32,21 @@ def warp(
 
     Divided by Z, a point at infinity is an ordinary one: only the rotation moves it.
 
-    - Outside the source's picture: black ('zeros'; fading over the last pixel) or the nearest
-      border pixel ('border').
-    - Behind the source camera or beside it (z' < 1e-4): outside, on the side from which it came.
-    - Depth below 1 mm is taken as 1 mm.
+    - Outside the source's picture: black ('zeros', fading in over one pixel) or the nearest pixel
+      of the border ('border').
+    - Not in front of the source camera (z' < 1e-4), or depth NaN: black, or the last pixel.
+    - Depth below 1 mm, zero or negative: taken as 1 mm.
 
-    None of these has a gradient. Computed in float32 at least, whatever autocast says: half a
-    mantissa cannot count pixels.
+    None of these has a gradient, but for NaN, whose is NaN. Computed in float32 at least, whatever
+    autocast says: a mantissa of 8 bits cannot tell neighbouring pixels apart.
 
     Reference: Hartley and Zisserman, 2004, Multiple View Geometry, Eq. 9.7; Jaderberg et al.,
     2015, arXiv 1506.02025 (differentiable sampling); Zhou et al., 2017, arXiv 1704.07813, Eq. 2.
 
     Args:
         source: (B, C, H, W), any range.
-        depth: Of the target along its optical axis, (B, 1, H, W) [m], positive; inf is allowed,
-            NaN is not.
+        depth: Of the target along its optical axis, (B, 1, H, W) [m], positive; inf: moved by
+            rotation alone.
         K: (B, 3, 3) of both pictures, pixels; pixel centres are whole numbers.
         T_source_target: (B, 4, 4), metres; maps points in the target camera into the source's.
         padding: What lies outside the source's picture.
@@ -54,6 +57,8 @@ def warp(
     Raises:
         ValueError: If shapes do not fit together, or padding is unknown.
     """
+    if source.ndim != 4:
+        raise ValueError(f'source must be (B, C, H, W), got {tuple(source.shape)}')
     batch, _, height, width = source.shape
     expected = {
         'depth': (depth, (batch, 1, height, width)),
@@ -80,7 +85,9 @@ def warp(
         at_infinity = at_infinity.view(batch, 3, height, width)
         parallax = (K_source @ T[:, :3, 3:])[..., None]  # (B, 3, 1, 1)
         points = at_infinity + parallax / depth.clamp(min=MIN_DEPTH_M)
-        grid = points[:, :2] / points[:, 2:].clamp(min=MIN_DEPTH_RATIO)
+        xy, z = points[:, :2], points[:, 2:]
+        # Clamped although replaced: of 0 / 0, `where` would pass a NaN to the gradient.
+        grid = torch.where(z > MIN_DEPTH_RATIO, xy / z.clamp(min=MIN_DEPTH_RATIO), OUTSIDE)
         grid = grid.movedim(1, -1)  # (B, H, W, 2)
         return F.grid_sample(source, grid, 'bilinear', padding, align_corners=True)
 
