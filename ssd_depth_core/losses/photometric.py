@@ -1,40 +1,58 @@
-"""How unlike two pictures are, and the loss of a depth that warps one into the other."""
+"""How unlike two pictures are, and the loss of a depth that warps one into the other.
+
+Four scales and two sources are eight warped pictures a step. They are compared one after the
+other, because the maps of one stay in a CPU's cache where those of all eight do not, and what
+belongs to the target alone is computed once.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from ssd_depth_core.geometry.warp import Padding, warp
+from ssd_depth_core.losses.windows import window_mean
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+
+Upsampling = Literal['nearest', 'bilinear']
 
 C1, C2 = 0.01**2, 0.03**2
-"""Keep SSIM's quotients finite; of Wang et al., 2004, for pictures in [0, 1]."""
+"""Keep SSIM's quotient finite; of Wang et al., 2004, for pictures in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """Hold a picture and what SSIM has to know of it, however often it is compared."""
+
+    image: torch.Tensor
+    mean: torch.Tensor
+    mean_square: torch.Tensor
 
 
 def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Compare structure in windows of 3x3 pixels, mirrored at the border.
+    """Compare the structure of two pictures in windows of 3x3 pixels.
 
         SSIM = (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x^2 + m_y^2 + C1) (s_x^2 + s_y^2 + C2))
 
-    with means m, variances s^2 and covariance s_xy of the window, C1 = 1e-4, C2 = 9e-4.
+    with means m, variances s^2 and covariance s_xy of a window, C1 = 1e-4, C2 = 9e-4. Pictures go
+    on beyond their border as in a mirror.
 
-    Reference: Wang et al., 2004, doi 10.1109/TIP.2003.819861; Godard et al., 2019,
-    arXiv 1806.01260. Differs from the former: a box of 3x3, not a Gaussian of 11x11.
+    Reference: Wang et al., 2004, doi 10.1109/TIP.2003.819861, Eq. 13. Differs: a box of 3x3, as
+    Godard et al., 2019, arXiv 1806.01260, in place of a Gaussian of 11x11.
 
     Args:
-        x: (B, C, H, W) in [0, 1].
+        x: (B, C, H, W) in [0, 1], H and W at least 2.
         y: Same shape.
 
     Returns:
-        Same shape, in [-1, 1]; 1 where the windows are equal.
+        Same shape, in [-1, 1]; 1 where the windows are equal. Float32 at least.
+
+    Raises:
+        ValueError: If the shapes differ or a picture is too small.
     """
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = (
-        F.avg_pool2d(F.pad(z, (1, 1, 1, 1), mode='reflect'), 3, stride=1)
-        for z in (x, y, x * x, y * y, x * y)
-    )
-    product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-    numerator = (2 * product + C1) * (2 * (mean_xy - product) + C2)
-    return numerator / ((squares + C1) * (mean_xx + mean_yy - squares + C2))
+    _check_pair(x, y)
+    return _ssim(_promoted(x), _reference(_promoted(y)))
 
 
 def photometric_error(x: torch.Tensor, y: torch.Tensor, ssim_weight: float = 0.85) -> torch.Tensor:
@@ -42,16 +60,23 @@ def photometric_error(x: torch.Tensor, y: torch.Tensor, ssim_weight: float = 0.8
 
         pe(x, y) = ssim_weight (1 - SSIM(x, y)) / 2 + (1 - ssim_weight) |x - y|
 
+    Reference: Godard et al., 2019, arXiv 1806.01260, Eq. 2. Differs: not clamped to [0, 1], from
+    which it strays by rounding alone.
+
     Args:
-        x: (B, C, H, W) in [0, 1].
+        x: (B, C, H, W) in [0, 1], H and W at least 2.
         y: Same shape.
         ssim_weight: In [0, 1].
 
     Returns:
-        (B, 1, H, W) in [0, 1].
+        (B, 1, H, W) in [0, 1], float32 at least.
+
+    Raises:
+        ValueError: If the shapes differ, a picture is too small or the weight is out of range.
     """
-    structural = ((1 - ssim(x, y)) / 2).clamp(0, 1)
-    return (ssim_weight * structural + (1 - ssim_weight) * (x - y).abs()).mean(1, keepdim=True)
+    _check_weight(ssim_weight)
+    _check_pair(x, y)
+    return _error(_promoted(x), _reference(_promoted(y)), ssim_weight)
 
 
 def reprojection_loss(
@@ -65,58 +90,146 @@ def reprojection_loss(
     automask: bool = True,
     tie_noise: float = 1e-5,
     padding: Padding = 'border',
-    upsampling: Literal['nearest', 'bilinear'] = 'bilinear',
+    upsampling: Upsampling = 'bilinear',
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
-    """Average the photometric error of the best source, pixel by pixel, for each scale of depth.
+    """Average the photometric error of each pixel's best source, for each scale of depth.
 
-        L = mean over pixels of min { pe(target, warped source), pe(target, source) + noise }
+        L = mean over pixels of min over sources s of
+            { pe(target, s warped by depth and T_s), pe(target, s as it is) + noise }
 
-    Reference: Godard et al., 2019, arXiv 1806.01260, Eq. 4 and 5.
+    The minimum over sources leaves out the one in which a pixel is hidden; the unwarped sources in
+    it (auto-masking) leave out what moves along with the camera, and a car that stands. Where a
+    warp changes nothing both errors are equal, and the noise decides.
+
+    Reference: Godard et al., 2019, arXiv 1806.01260, Eq. 4 and 5; Gasperini et al., 2023,
+    arXiv 2308.09711 and Mao et al., 2024, arXiv 2403.05056 use the same. Differs from the first:
+    each scale has the same noise, so that unwarped errors are computed once.
 
     Args:
-        target: (B, 3, H, W) in [0, 1].
-        sources: (B, S, 3, H, W) in [0, 1].
-        depths: Of the target, finest first, each (B, 1, h, w) [m], positive.
+        target: (B, C, H, W) in [0, 1], H and W at least 2.
+        sources: (B, S, C, H, W) in [0, 1].
+        depths: Of the target, each (B, 1, h, w) [m] of any size, positive.
         K: (B, 3, 3), pixels of the target and the sources.
         T_source_target: (B, S, 4, 4), metres.
         ssim_weight: In [0, 1].
-        automask: Whether the error of the unmoved source takes part in the minimum.
-        tie_noise: Standard deviation of what is added to that error.
-        padding: See `warp`.
-        upsampling: How inverse depth comes to (H, W).
+        automask: Whether the unwarped sources take part in the minimum.
+        tie_noise: Standard deviation of the noise.
+        padding: What lies outside a source; see `warp`, also for points behind it.
+        upsampling: How inverse depth is brought to (H, W), where every scale is compared.
         generator: Of the noise, on the device of the pictures; None: torch's own.
 
     Returns:
-        (number of scales,).
+        (number of depths,), float32 at least, whatever autocast says. It may be below zero by the
+        noise.
+
+    Raises:
+        ValueError: If shapes do not fit together, there is no depth, or an option is out of range.
     """
-    num_sources = sources.shape[1]
-    dtype = torch.promote_types(target.dtype, torch.float32)
-    target, sources = target.to(dtype), sources.to(dtype)
-    with torch.autocast(target.device.type, enabled=False):
-        raw = []
-        for s in range(num_sources if automask else 0):
-            error = photometric_error(sources[:, s], target, ssim_weight)
-            noise = torch.randn(
-                error.shape, generator=generator, dtype=dtype, device=target.device
-            )
-            raw.append(error + tie_noise * noise)
-        losses = []
-        for depth in depths:
-            inverse_depth = 1 / depth.to(dtype)
-            if upsampling == 'bilinear':
-                inverse_depth = F.interpolate(
-                    inverse_depth, target.shape[2:], mode='bilinear', align_corners=False
-                )
-            else:
-                inverse_depth = F.interpolate(inverse_depth, target.shape[2:], mode='nearest')
-            errors = [
-                photometric_error(
-                    warp(sources[:, s], 1 / inverse_depth, K, T_source_target[:, s], padding),
-                    target,
-                    ssim_weight,
-                )
-                for s in range(num_sources)
-            ]
-            losses.append(torch.cat(errors + raw, 1).amin(1).mean())
+    _check_weight(ssim_weight)
+    if tie_noise < 0:
+        raise ValueError(f'tie_noise must be >= 0, got {tie_noise}')
+    if upsampling not in ('nearest', 'bilinear'):
+        raise ValueError(f"upsampling must be 'nearest' or 'bilinear', got {upsampling!r}")
+    _check_shapes(target, sources, depths, T_source_target)
+
+    pictures = _promoted(sources).unbind(1)
+    motions = T_source_target.unbind(1)
+    reference = _reference(_promoted(target))
+    unwarped = []
+    if automask:
+        error = torch.cat([_error(source, reference, ssim_weight) for source in pictures], 1)
+        noise = torch.empty_like(error).normal_(generator=generator)
+        unwarped = [(error + tie_noise * noise).amin(1, keepdim=True)]
+
+    losses = []
+    for depth in depths:
+        full = 1 / _upsampled(1 / _promoted(depth), target.shape[2:], upsampling)
+        errors = list(unwarped)
+        for source, T in zip(pictures, motions, strict=True):
+            warped = warp(source, full, K, T, padding)
+            errors.append(_recomputed_error(warped, reference, ssim_weight))
+        losses.append(torch.cat(errors, 1).amin(1).mean())
     return torch.stack(losses)
+
+
+def _recomputed_error(x: torch.Tensor, reference: _Reference, ssim_weight: float) -> torch.Tensor:
+    """Keep nothing but `x` for the backward pass, and compute the rest anew there.
+
+    SSIM's dozen maps would fill half as much memory as the networks' own, and cost a tenth of the
+    networks' forward pass to compute.
+    """
+    error: torch.Tensor = checkpoint(
+        _error, x, reference, ssim_weight, use_reentrant=False, preserve_rng_state=False
+    )
+    return error
+
+
+def _error(x: torch.Tensor, reference: _Reference, ssim_weight: float) -> torch.Tensor:
+    similarity = _ssim(x, reference).mean(1, keepdim=True)
+    difference = (x - reference.image).abs().mean(1, keepdim=True)
+    return ssim_weight / 2 * (1 - similarity) + (1 - ssim_weight) * difference
+
+
+def _ssim(x: torch.Tensor, reference: _Reference) -> torch.Tensor:
+    mean_x, mean_y = window_mean(x), reference.mean
+    product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
+    covariance = window_mean(x * reference.image) - product
+    variances = window_mean(x * x) + reference.mean_square - squares
+    numerator = (2 * product + C1) * (2 * covariance + C2)
+    return numerator / ((squares + C1) * (variances + C2))
+
+
+def _reference(image: torch.Tensor) -> _Reference:
+    return _Reference(image, window_mean(image), window_mean(image * image))
+
+
+def _upsampled(x: torch.Tensor, size: torch.Size, mode: Upsampling) -> torch.Tensor:
+    return F.interpolate(x, size, mode=mode, align_corners=False if mode == 'bilinear' else None)
+
+
+def _promoted(x: torch.Tensor) -> torch.Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _check_picture(picture: torch.Tensor, name: str) -> None:
+    if picture.ndim != 4 or min(picture.shape[2:]) < 2:
+        raise ValueError(f'{name} must be (B, C, H, W) with H, W >= 2, got {tuple(picture.shape)}')
+
+
+def _check_pair(x: torch.Tensor, y: torch.Tensor) -> None:
+    _check_picture(x, 'x')
+    if x.shape != y.shape:
+        raise ValueError(f'x and y must have one shape, got {tuple(x.shape)} and {tuple(y.shape)}')
+
+
+def _check_weight(ssim_weight: float) -> None:
+    if not 0 <= ssim_weight <= 1:
+        raise ValueError(f'ssim_weight must be in [0, 1], got {ssim_weight}')
+
+
+def _check_shapes(
+    target: torch.Tensor,
+    sources: torch.Tensor,
+    depths: Sequence[torch.Tensor],
+    T_source_target: torch.Tensor,
+) -> None:
+    _check_picture(target, 'target')
+    if sources.ndim != 5 or sources.shape[1] < 1 or sources[:, 0].shape != target.shape:
+        raise ValueError(
+            f'sources must be (B, S, C, H, W) with S >= 1 for a target of {tuple(target.shape)}, '
+            f'got {tuple(sources.shape)}'
+        )
+    if T_source_target.shape != (*sources.shape[:2], 4, 4):
+        raise ValueError(
+            f'T_source_target must be {(*sources.shape[:2], 4, 4)} for these sources, '
+            f'got {tuple(T_source_target.shape)}'
+        )
+    if not depths:
+        raise ValueError('depths must hold at least one scale, got none')
+    for depth in depths:
+        if depth.ndim != 4 or depth.shape[:2] != (len(target), 1):
+            raise ValueError(
+                f'each of depths must be ({len(target)}, 1, h, w) for this target, '
+                f'got {tuple(depth.shape)}'
+            )
