@@ -97,4 +97,24 @@ def test_autocast_keeps_the_pose_in_single_precision(network, images):
         T = network(images)
     assert T.dtype == torch.float32
     R = T[..., :3, :3]
-    torch.testing.assert_close(R @ R.mT, torch.eye(3).expand_as(R), rtol=0, atol=1e-6)
+    torch.testing.assert_close(R @ R.mT, torch.eye(3).expand_as(R), rtol=0, atol=1e-6, rtol=0)
+
+
+def test_motion_starts_where_it_is_expected_and_grows_by_its_scale():
+    images = torch.rand(2, 3, 3, 64, 64)
+    expected = (0.0, 0.1, -0.5)
+
+    def predicted(**changes):
+        torch.manual_seed(0)
+        with torch.inference_mode():
+            return PoseNet(PoseNetConfig(**changes)).eval()(images)
+
+    still, moved = predicted(), predicted(expected_translation_m=expected)
+    # The later source: points of the target frame, the earlier one, in the later frame.
+    torch.testing.assert_close(
+        moved[:, 1, :3, 3], still[:, 1, :3, 3] + torch.tensor(expected), atol=1e-6, rtol=0
+    )
+    assert (moved[:, 0, 2, 3] > 0.4).all()  # the earlier source sees them farther ahead
+    torch.testing.assert_close(moved[..., :3, :3], still[..., :3, :3], atol=1e-6, rtol=0)
+    larger = predicted(translation_scale=0.1)
+    torch.testing.assert_close(larger[:, 1, :3, 3], 10 * still[:, 1, :3, 3], rtol=1e-4, atol=1e-6)
