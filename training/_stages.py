@@ -4,7 +4,7 @@
 <records>/<name>.json    what it was asked for, and whether it has come to its end
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 import json
@@ -56,6 +56,20 @@ class StageRecord:
     """Of the code that worked on it, as `code_commit` gives them."""
     finished: bool
     """Whether it has come to its end."""
+
+
+def run_stages(stages: Iterable[Stage], records: Path) -> None:
+    """Run stages one after the other.
+
+    Args:
+        stages: What to do; asked for the next one when the last one is done.
+        records: Folder of the records; made where missing.
+
+    Raises:
+        ValueError: If a stage was finished with something else asked for, or fails.
+    """
+    for stage in stages:
+        run_stage(stage, records)
 
 
 def run_stage(stage: Stage, records: Path) -> None:

@@ -15,6 +15,8 @@ seeds or rows may be asked for later.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+import os
 from pathlib import Path
 import shlex
 import sys
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from training._experiment import Experiment, ExperimentConfig
     from training._experiment_report import write_report
-    from training._stages import run_stage
+    from training._stages import run_stages
 
     config = config_of(ExperimentConfig, args)
     if args.preset not in config.presets:
@@ -67,8 +69,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         data=args.data or args.out / 'data',
         device=args.device and device_of(args),
     )
-    for stage in experiment.stages():
-        run_stage(stage, experiment.records)
+    run_stages(experiment.preparation(), experiment.records)
+    preset = experiment.preset
+    if preset.num_parallel > 1:
+        threads = max(1, (os.cpu_count() or 1) // preset.num_parallel)
+        os.environ.setdefault('OMP_NUM_THREADS', str(threads))  # of the stages' processes
+    with ThreadPoolExecutor(preset.num_parallel) as pool:  # a thread waits for each process
+        runs = [
+            pool.submit(run_stages, experiment.training(row, seed), experiment.records)
+            for row, seed in experiment.trainings()
+        ]
+        try:
+            for done in runs:
+                done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
     arguments = sys.argv[1:] if argv is None else argv
     text = write_report(
         experiment,

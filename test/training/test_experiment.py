@@ -1,4 +1,5 @@
 from dataclasses import replace
+import itertools
 import json
 import os
 from pathlib import Path
@@ -78,8 +79,10 @@ def test_a_preset_of_unknown_rows_or_without_any_is_refused(config):
     tiny = config.presets['tiny']
     with pytest.raises(ValueError, match='presets.a.rows must be of monodepth2, .* got other'):
         replace(config, presets={'a': replace(tiny, rows={'other': {}})})
-    for changes in ({'rows': {}}, {'num_seeds': 0}):
-        with pytest.raises(ValueError, match='num_seeds must be >= 1 and rows one or more, got'):
+    for changes in ({'rows': {}}, {'num_seeds': 0}, {'num_parallel': 0}):
+        with pytest.raises(
+            ValueError, match='num_parallel must be >= 1 and rows one'
+        ):
             replace(tiny, **changes)
 
 
@@ -94,7 +97,8 @@ def test_each_row_comes_once_before_the_second_seed(experiment):
             checkpoint = experiment.run_folder(row, seed).checkpoint
             checkpoint.parent.mkdir(parents=True)
             checkpoint.write_text(f'{row} {seed}')
-    stages = list(experiment.stages())
+    trainings = (experiment.training(*training) for training in experiment.trainings())
+    stages = [*experiment.preparation(), *itertools.chain.from_iterable(trainings)]
     assert [stage.name for stage in stages] == [
         *('render', 'index', *(f'evaluate-{guess}' for guess in GUESSES)),
         *(
@@ -111,7 +115,7 @@ def test_each_row_comes_once_before_the_second_seed(experiment):
 
 def training_stage(experiment):
     """Ask for the first training, as after the stages before it."""
-    return next(stage for stage in experiment.stages() if stage.name == 'train-monodepth2-seed0')
+    return next(experiment.training('monodepth2', 0))
 
 
 def test_a_half_trained_row_is_resumed_and_a_begun_one_begun_again(experiment):
@@ -172,9 +176,7 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path):
     process = run_tiny(out)
     _, errors = process.communicate()
     assert process.returncode == 1
-    assert (
-        'monodepth2-seed0 was finished with another config: loop.max_steps 8 there, 2' in errors
-    )
+    assert 'monodepth2-seed0 was finished with another config: loop.max_steps 8 there, 2' in errors
     # Mended, it goes on: what was finished stays.
     kept = [*out.glob('scores/*/metrics.json'), *out.glob('runs/monodepth2-seed0/*')]
     assert len(kept) > 4
