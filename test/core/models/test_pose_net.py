@@ -97,7 +97,7 @@ def test_autocast_keeps_the_pose_in_single_precision(network, images):
         T = network(images)
     assert T.dtype == torch.float32
     R = T[..., :3, :3]
-    torch.testing.assert_close(R @ R.mT, torch.eye(3).expand_as(R), rtol=0, atol=1e-6, rtol=0)
+    torch.testing.assert_close(R @ R.mT, torch.eye(3).expand_as(R), rtol=0, atol=1e-6)
 
 
 def test_motion_starts_where_it_is_expected_and_grows_by_its_scale():
