@@ -1,6 +1,7 @@
 """Encoders that others trained, into ours: strictly, key by key."""
 
 from collections.abc import Mapping
+import math
 from typing import Any
 
 from ssd_depth_core.models.weight_files import (
@@ -45,60 +46,38 @@ def load_encoder_weights(
     source = _hub_source(name) if weights == 'timm' else weights
     tensors = read_tensors(find_file(source))
     where = f'weights {source} for encoder {name}'
-    keys, unused = timm_keys(backbone, name, options)
-    if isinstance(backbone, VisionTransformer):
-        fill(backbone, vit_tensors(tensors, backbone, where, (keys, unused)), where)
-        return
+    vit = backbone if isinstance(backbone, VisionTransformer) else None
+    if vit is not None and 'embeddings.cls_token' in tensors:
+        keys, unused = dinov2_transformers_keys(vit)
+    elif vit is not None and 'mask_token' in tensors:
+        keys, unused = dinov2_official_keys(vit)
+    else:
+        keys, unused = timm_keys(backbone, name, options)
     # A count of batches is no weight, and old files lack it.
     kept = {
         ours
-        for ours, (theirs,) in keys.items()
-        if ours.endswith('num_batches_tracked') and theirs not in tensors
+        for ours, theirs in keys.items()
+        if ours.endswith('num_batches_tracked') and theirs[0] not in tensors
     }
     keys = {ours: theirs for ours, theirs in keys.items() if ours not in kept}
-    fill(backbone, rename(tensors, keys, unused, where), where, kept)
+    renamed = rename(tensors, keys, unused, where)
+    if vit is not None:
+        renamed |= _fit_position(renamed['cls_token'], renamed['pos_embed'], vit, where)
+    fill(backbone, renamed, where, kept)
 
 
-def vit_tensors(
-    tensors: Mapping[str, torch.Tensor],
-    vit: VisionTransformer,
-    where: str,
-    timm_layout: tuple[KeyMap, set[str]],
+def _fit_position(
+    token: torch.Tensor, position: torch.Tensor, vit: VisionTransformer, where: str
 ) -> dict[str, torch.Tensor]:
-    """Bring a file of a vision transformer into the form of timm.
-
-    Args:
-        tensors: In the layout of timm, of DINOv2's authors, or of transformers' Dinov2Model.
-        vit: For which they are meant.
-        where: File and network, for the message.
-        timm_layout: Keys and unused keys of a file of timm.
-
-    Returns:
-        Tensors by the names of `vit`, the position embedding on its grid.
-
-    Raises:
-        ValueError: If a key is missing or left over, or the positions are not on a square grid.
-    """
-    if 'embeddings.cls_token' in tensors:
-        layout = dinov2_transformers_keys(vit)
-    elif 'mask_token' in tensors:
-        layout = dinov2_official_keys(vit)
-    else:
-        layout = timm_layout
-    renamed = rename(tensors, *layout, where)
-    if layout is not timm_layout and vit.no_embed_class:
-        # timm adds the class token's position, which no picture changes, to the token itself.
-        renamed['cls_token'] = renamed['cls_token'] + renamed['pos_embed'][:, :1]
-        renamed['pos_embed'] = renamed['pos_embed'][:, 1:]
+    """Bring class token and position embedding into the form of a network."""
     num_prefix = 0 if vit.no_embed_class else vit.num_prefix_tokens
-    renamed['pos_embed'] = resample_position(
-        renamed['pos_embed'],
-        vit.patch_embed.grid_size,
-        num_prefix,
-        where,
-        antialias=vit.reg_token is not None,
-    )
-    return renamed
+    if vit.no_embed_class and math.isqrt(position.shape[1]) ** 2 != position.shape[1]:
+        # The file, not being timm's, keeps a position of the class token, which no picture
+        # changes; timm has it added to the token.
+        token, position = token + position[:, :1], position[:, 1:]
+    grid, antialias = vit.patch_embed.grid_size, vit.reg_token is not None
+    position = resample_position(position, grid, num_prefix, where, antialias=antialias)
+    return {'cls_token': token, 'pos_embed': position}
 
 
 def resample_position(
@@ -130,7 +109,7 @@ def resample_position(
         ValueError: If the places do not form a square.
     """
     prefix, places = position[:, :num_prefix], position[:, num_prefix:]
-    side = round(places.shape[1] ** 0.5)
+    side = math.isqrt(places.shape[1])
     if side * side != places.shape[1]:
         raise ValueError(
             f'{where}: position embedding must be on a square grid, got {places.shape[1]} places'
