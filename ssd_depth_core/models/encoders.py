@@ -43,13 +43,10 @@ class TimmEncoder(nn.Module):
             raise ValueError(
                 f'encoder must be a timm architecture, got {name!r}; see timm.list_models()'
             )
-        self.backbone = timm.create_model(
-            name,
-            features_only=True,
-            # Random weights tell the images apart from the first step; repeated ones learn to.
-            in_chans=3 * num_images if weights is None else 3,
-            **(options or {}),
-        )
+        # Random weights tell the images apart from the first step; repeated ones learn to.
+        in_chans = 3 * num_images if weights is None else 3
+        arguments: dict[str, Any] = {**(options or {}), 'in_chans': in_chans}
+        self.backbone = timm.create_model(name, features_only=True, **arguments)
         if weights is not None:
             load_encoder_weights(self.backbone, weights, name, options)
             _repeat_first_layer(self.backbone, num_images)

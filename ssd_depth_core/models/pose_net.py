@@ -35,6 +35,8 @@ class PoseNetConfig:
 class PoseNet(nn.Module):
     """Predict the motion from a target frame to the frames before and after it."""
 
+    expected_translation: torch.Tensor
+
     def __init__(self, config: PoseNetConfig) -> None:
         """Build the network.
 
@@ -43,6 +45,9 @@ class PoseNet(nn.Module):
         """
         super().__init__()
         self.config = config
+        # A buffer lies on the device already; it belongs to the config, not to the weights.
+        expected = torch.tensor(config.expected_translation_m)
+        self.register_buffer('expected_translation', expected, persistent=False)
         self.encoder = TimmEncoder(
             config.encoder, config.encoder_weights, config.encoder_options, num_images=2
         )
@@ -71,8 +76,7 @@ class PoseNet(nn.Module):
         pairs = torch.cat((pose_images[:, :2], pose_images[:, 1:]))  # (2B, 2, 3, H, W)
         features = self.encoder(pairs.flatten(1, 2))
         motion = self.decoder(features[-1]).float().mean((2, 3))  # (2B, 6)
-        translation = self.config.translation_scale * motion[:, 3:]
-        translation = translation + translation.new_tensor(self.config.expected_translation_m)
+        translation = self.expected_translation + self.config.translation_scale * motion[:, 3:]
         T_second_first = transform_from_axis_angle(MOTION_SCALE * motion[:, :3], translation)
         T_target_before, T_after_target = T_second_first.chunk(2)
         return torch.stack((invert(T_target_before), T_after_target), 1)

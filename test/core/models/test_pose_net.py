@@ -58,6 +58,20 @@ def test_the_motion_is_a_hundredth_of_what_the_decoder_says(network, images):
     torch.testing.assert_close(T[0, :, :3, 3], torch.stack((-translation, translation)))
 
 
+def test_training_may_start_where_a_car_is_expected_and_count_in_metres():
+    config = PoseNetConfig(translation_scale=1.0, expected_translation_m=(0.0, 0.0, -0.5))
+    network = PoseNet(config).eval()
+    said = torch.tensor([0.0, 0.0, 0.0, 0.1, 0.0, -0.2])
+    torch.nn.init.zeros_(network.decoder[-1].weight)
+    with torch.no_grad():
+        network.decoder[-1].bias.copy_(said)
+        T = network(torch.zeros(1, 3, 3, 64, 96))
+    # What lay ahead comes nearer: the frame after sees it at less, the frame before at more.
+    after = torch.tensor([0.1, 0.0, -0.7])
+    torch.testing.assert_close(T[0, :, :3, 3], torch.stack((-after, after)))
+    assert 'expected_translation' not in network.state_dict()
+
+
 def test_it_has_the_parameters_of_the_paper_less_what_it_never_used(network):
     # ResNet-18's 11,689,512 less its classifier, plus three channels more in a 7x7 first layer;
     # the decoder's 1x1, two 3x3, and 6 outputs. The paper's has 12, and reads the first 6.
