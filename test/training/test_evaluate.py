@@ -56,7 +56,9 @@ def index(tmp_path_factory):
             )
     header = IndexHeader(format='nuscenes', root=str(root), options={}, kept={}, dropped={})
     validation = [replace(line, id=f'validation-{line.id}') for line in lines]
-    write_index(root / 'index', header, {'validation': validation, 'test': lines})
+    train = [replace(line, id=f'train-{line.id}') for line in lines]
+    splits = {'train': train, 'validation': validation, 'test': lines}
+    write_index(root / 'index', header, splits)
     return root / 'index'
 
 
@@ -167,6 +169,16 @@ def test_a_split_without_truth_is_an_error(index, tmp_path):
 def test_options_of_folders_need_a_folder(index, tmp_path):
     with pytest.raises(ValueError, match='go with --predictions'):
         score(index, tmp_path / 'out', '--allow-missing')
+
+
+def test_a_trivial_guess_learns_from_the_training_split(index, tmp_path):
+    evaluation = score(index, tmp_path / 'out', '--trivial', 'median-map', '--truth', 'exact')
+    assert evaluation.method == 'median of the training truth at each place of the picture'
+    assert evaluation.tables.metrics[0].figures['abs_rel'].mean == pytest.approx(0, abs=0.006)
+    evaluation = score(index, tmp_path / 'out', '--trivial', 'constant', '--truth', 'exact')
+    assert evaluation.method == 'constant 21.8 m, the median of the training truth'
+    figure = evaluation.tables.metrics[0].figures['abs_rel']
+    assert figure.mean == pytest.approx(np.mean(np.abs(21.8 / TRUTH - 1)), rel=0.01)
 
 
 def test_the_shipped_student_is_scored_in_all_variants(index, tmp_path):

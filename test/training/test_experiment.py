@@ -80,9 +80,7 @@ def test_a_preset_of_unknown_rows_or_without_any_is_refused(config):
     with pytest.raises(ValueError, match='presets.a.rows must be of monodepth2, .* got other'):
         replace(config, presets={'a': replace(tiny, rows={'other': {}})})
     for changes in ({'rows': {}}, {'num_seeds': 0}, {'num_parallel': 0}):
-        with pytest.raises(
-            ValueError, match='num_parallel must be >= 1 and rows one'
-        ):
+        with pytest.raises(ValueError, match='num_parallel must be >= 1 and rows one'):
             replace(tiny, **changes)
 
 
@@ -141,17 +139,32 @@ def test_weights_are_never_thrown_away(experiment):
     assert run.checkpoint.exists()
 
 
-def run_tiny(out, *options):
-    arguments = ['--preset', 'tiny', '--out', str(out), '--device', 'cpu', *options]
-    code = [sys.executable, '-m', 'training.experiment', *arguments]
-    environment = os.environ | {'OMP_NUM_THREADS': '1'}
-    return subprocess.Popen(
-        code, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+@pytest.fixture
+def run_tiny():
+    """Start the command; what still runs when the test ends, by a fault, is killed."""
+    processes = []
+
+    def start(out, *options):
+        arguments = ['--preset', 'tiny', '--out', str(out), '--device', 'cpu', *options]
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'training.experiment', *arguments],
+            cwd=ROOT,
+            env=os.environ | {'OMP_NUM_THREADS': '1'},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.slow
-def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path):
+def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_tiny):
     out, docs = tmp_path / 'out', tmp_path / 'docs'
     steps = ('--set', 'presets.tiny.rows.monodepth2.loop.max_steps=8')
     # Killed in the middle of a training.
