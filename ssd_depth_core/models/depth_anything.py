@@ -43,8 +43,8 @@ def load_depth_anything(network: DepthNet, checkpoint: str, *, last_layer: bool 
 
     Raises:
         FileNotFoundError: If the checkpoint or its `config.json` cannot be had.
-        ValueError: If the network is no ViT with a DPT head, the checkpoint is not of its
-            architecture, or, with `last_layer`, the output is another.
+        ValueError: If the network is no ViT with a DPT head without batch norm, the checkpoint is
+            not of its architecture, or, with `last_layer`, the output is another.
     """
     encoder, decoder = network.encoder, network.decoder
     if not isinstance(encoder, VitEncoder) or not isinstance(decoder, DptDecoder):
@@ -52,6 +52,8 @@ def load_depth_anything(network: DepthNet, checkpoint: str, *, last_layer: bool 
             'Depth Anything needs decoder: dpt and a DINOv2 encoder, got '
             f'{network.config.decoder} and {network.config.encoder}'
         )
+    if network.config.dpt.batch_norm:
+        raise ValueError('Depth Anything has no batch norm; set dpt.batch_norm: false')
     if last_layer and network.config.confidence:
         raise ValueError('Depth Anything gives no confidence; set confidence: false')
     tensors = read_tensors(find_file(checkpoint))

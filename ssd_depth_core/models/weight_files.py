@@ -42,10 +42,9 @@ def find_file(source: str) -> Path:
     try:
         return Path(hf_hub_download(f'{owner}/{name}', file or 'model.safetensors'))
     except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(
-            f'weights {source} cannot be had from the Hugging Face hub: {reason}; check the name '
-            'and the connection, or download the file elsewhere and give its path'
+            f'weights {source} cannot be had from the Hugging Face hub: {_reason(error)}; check '
+            'the name and the connection, or download the file elsewhere and give its path'
         ) from None
 
 
@@ -82,10 +81,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         tensors = torch.load(path, map_location='cpu', weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise ValueError(
-            f'weights {path} are damaged or neither safetensors nor a state dict: {reason}; '
-            'download them again'
+            f'weights {path} are damaged or neither safetensors nor a state dict: '
+            f'{_reason(error)}; download them again'
         ) from None
     if not isinstance(tensors, dict) or not all(
         isinstance(value, torch.Tensor) for value in tensors.values()
@@ -158,6 +156,11 @@ def fill(
     if wrong:
         raise ValueError(f'{where}: another architecture; {_listed("wrong shapes", wrong)}')
     module.load_state_dict(own | dict(tensors))
+
+
+def _reason(error: Exception) -> str:
+    """Take the first line, since the rest explains the library; some errors have none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
 
 
 def _listed(what: str, names: list[str], most: int = 4) -> str:

@@ -270,10 +270,7 @@ def test_every_key_of_transformers_has_one_place(tmp_path):
             {'dpt': replace(TINY.dpt, taps=(1, 2, 3, 5))},
             r'dpt.taps must be \(1, 2, 4, 5\), as in the checkpoint, got \(1, 2, 3, 5\)',
         ),
-        (
-            {'dpt': replace(TINY.dpt, batch_norm=True)},
-            'left empty: decoder.fusions.0.level_unit.norm',
-        ),
+        ({'dpt': replace(TINY.dpt, batch_norm=True)}, 'set dpt.batch_norm: false'),
         ({'dpt': replace(TINY.dpt, features=16)}, 'wrong shapes: decoder.'),
         (
             {'encoder_options': {'depth': 5, 'embed_dim': 24, 'num_heads': 4}},
