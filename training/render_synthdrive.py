@@ -13,9 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 import json
 import multiprocessing
-import os
 from pathlib import Path
-import threading
 from typing import Any, Literal
 
 from ssd_depth_core.conditions import Condition, CONDITIONS
@@ -42,6 +40,7 @@ import torch
 from tqdm import tqdm
 
 from training._cli import config_of, device_of, run, stage_parser
+from training._stages import end_with_parent
 
 PRESETS = Path(__file__).parents[1] / 'config/data/synthdrive'
 DESCRIPTIONS: dict[Condition, str] = {
@@ -309,15 +308,7 @@ def _start_worker(count: Any, lock: Any) -> None:
     global _worker
     _worker = count, lock
     torch.set_num_threads(1)
-    # Nobody else ends the workers of a process that was killed, and the next run would meet them.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _work(job: Job) -> None:
