@@ -57,6 +57,18 @@ class SupervisedConfig:
     loop: LoopConfig
     """Budget and optimizer."""
 
+    def __post_init__(self) -> None:
+        """Validate that the network says what the objective reads.
+
+        Raises:
+            ValueError: If it gives no confidence, or inverse depth without a unit.
+        """
+        if not self.model.confidence or self.model.output == 'relu':
+            raise ValueError(
+                'model must have confidence: true and a metric output for a likelihood of depth, '
+                f'got confidence: {self.model.confidence}, output: {self.model.output}'
+            )
+
 
 class SupervisedTask(nn.Module):
     """Learn canonical depth and its uncertainty from exact depth; a `Task`."""

@@ -1,3 +1,4 @@
+from dataclasses import replace
 import json
 import math
 
@@ -90,6 +91,12 @@ def test_training_goes_on_from_a_checkpoint_of_the_same_network_only(rendered_se
     with pytest.raises(ValueError, match='make them equal'):
         train_supervised(other, [rendered_set], tmp_path / 'c', command='third')
     assert not (tmp_path / 'c').exists()
+
+
+@pytest.mark.parametrize('values', [{'confidence': False}, {'output': 'relu'}])
+def test_a_network_that_says_less_than_the_likelihood_reads_is_refused(values):
+    with pytest.raises(ValueError, match='model must have confidence: true and a metric output'):
+        config(model=replace(MODEL, **values))
 
 
 def test_a_wrong_folder_leaves_no_run_behind(tmp_path):
