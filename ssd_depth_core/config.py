@@ -123,6 +123,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return plain
 
 
+def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Replace fields of plain values.
+
+    Args:
+        values: Nested; left as they are.
+        changes: Nested like these; what is no mapping in both replaces the old value whole.
+
+    Returns:
+        The fields of both.
+    """
+    result = dict(values)
+    for name, value in changes.items():
+        old = result.get(name)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = merged(old, value)
+        result[name] = value
+    return result
+
+
 def _parse_yaml(text: str, where: str) -> Any:
     import yaml  # here, so that layer 0 imports with numpy alone
 

@@ -7,7 +7,7 @@ import shutil
 from typing import Any
 
 from ssd_depth_core.checks import sha256_of
-from ssd_depth_core.config import read_yaml
+from ssd_depth_core.config import merged, read_yaml
 from ssd_depth_core.learning.run_folder import RunFolder
 
 from training._stages import Stage
@@ -35,7 +35,7 @@ class StageConfig:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no YAML mapping.
         """
-        return _merged(read_yaml(self.config), self.set)
+        return merged(read_yaml(self.config), self.set)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,14 +252,3 @@ class Experiment:
 
     def _on_device(self) -> tuple[str, ...]:
         return () if self.device is None else ('--device', self.device)
-
-
-def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Replace fields, at any depth; neither argument is changed."""
-    merged = dict(values)
-    for name, value in changes.items():
-        old = merged.get(name)
-        if isinstance(old, dict) and isinstance(value, dict):
-            value = _merged(old, value)
-        merged[name] = value
-    return merged

@@ -5,7 +5,7 @@ import sys
 from typing import Any, Literal
 
 import pytest
-from ssd_depth_core.config import from_dict, load_yaml, read_yaml, to_dict
+from ssd_depth_core.config import from_dict, load_yaml, merged, read_yaml, to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +197,18 @@ def test_what_an_alias_repeats_is_changed_alone(write):
     values = read_yaml(write('a: &a {b: {c: 1}}\nd: *a\n'))
     values['a']['b']['c'] = 2
     assert values['d'] == {'b': {'c': 1}}
+
+
+def test_changes_replace_single_fields_at_any_depth():
+    values = {'a': 1, 'b': {'c': 2, 'd': {'e': 3}}, 'f': {'g': 4}}
+    changes = {'b': {'d': {'e': None, 'h': 5}}, 'f': 6, 'i': {'j': 7}}
+    assert merged(values, changes) == {
+        'a': 1,
+        'b': {'c': 2, 'd': {'e': None, 'h': 5}},
+        'f': 6,
+        'i': {'j': 7},
+    }
+    assert values == {'a': 1, 'b': {'c': 2, 'd': {'e': 3}}, 'f': {'g': 4}}
 
 
 def test_layer_0_imports_without_yaml():
