@@ -1,5 +1,6 @@
 """From a checkpoint to an ONNX file with its ModelSpec, proven equal before it is kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 import json
 import os
@@ -45,7 +46,7 @@ class ExportConfig:
 
 
 def write_onnx(network: DepthNet, path: Path) -> None:
-    """Write a network as one ONNX file: `image` to `inverse_depth` and `confidence`.
+    """Write a network as one ONNX file: `image` to `inverse_depth` and any `confidence`.
 
     Height and width are fixed, which lets every runtime plan its memory; the batch is free.
 
@@ -54,17 +55,18 @@ def write_onnx(network: DepthNet, path: Path) -> None:
         path: `.onnx`.
     """
     config = network.config
+    exported = ExportedDepthNet(network).eval()
     # Two images, since torch.export takes a dimension of one for a constant.
     image = torch.zeros(2, 3, config.input_height, config.input_width)
     torch.onnx.export(
-        ExportedDepthNet(network).eval(),
+        exported,
         (image,),
         path,
         dynamo=True,
         opset_version=OPSET_VERSION,
         external_data=False,
         input_names=['image'],
-        output_names=['inverse_depth', 'confidence'],
+        output_names=exported.output_names,
         dynamic_shapes={'image': {0: torch.export.Dim('batch')}},
         verbose=False,
     )
@@ -91,6 +93,7 @@ def spec_of(info: CheckpointInfo, onnx_path: Path, config: ExportConfig) -> Mode
         std=model.std,
         min_depth_m=model.min_depth_m,
         max_depth_m=model.max_depth_m,
+        has_confidence=model.confidence,
         canonical_focal_px=model.canonical_focal_px,
         training_data=info.training_data,
         training_command=info.training_command,
@@ -117,32 +120,76 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
     Raises:
         FileNotFoundError: If there is no such checkpoint, or neither it nor a `config.yaml` beside
             it says what it was trained with.
-        ValueError: If the checkpoint is damaged or contradicts the config, `out` does not end in
-            `.onnx`, the network gives values that are not finite, or a runtime differs by more
-            than the tolerance.
+        ValueError: If the checkpoint is damaged, contradicts the config or knows no metres, `out`
+            does not end in `.onnx`, the network gives values that are not finite, or a runtime
+            differs by more than the tolerance.
     """
-    if out.suffix != '.onnx':
-        raise ValueError(f'out must end in .onnx, got {out}')
+    _check_out(out)
     network, info = load_checkpoint(checkpoint)
+    if info.model.output == 'relu':
+        raise ValueError(
+            f'checkpoint {checkpoint} has output relu: relative inverse depth, which no camera '
+            'turns into metres; export one with another output, e.g. a metric Depth Anything'
+        )
     info = _complete(info, checkpoint, config)
+    return export_network(
+        network,
+        out,
+        lambda path: spec_of(info, path, config),
+        seed=config.seed,
+        tolerance=config.tolerance,
+    )
+
+
+def export_network(
+    network: DepthNet,
+    out: Path,
+    describe: Callable[[Path], ModelSpec],
+    *,
+    seed: int,
+    tolerance: float,
+) -> tuple[Parity, ...]:
+    """Export a network; `out` and its spec appear only if every runtime agrees with torch.
+
+    Args:
+        network: In evaluation mode, on the CPU; its output is metric.
+        out: `<name>.onnx`; beside it land the spec, `<name>.json`, and how far each runtime is
+            from torch, `<name>.parity.json`.
+        describe: From the file written to its spec.
+        seed: Of the images on which the runtimes are compared.
+        tolerance: Largest relative error of inverse depth, and error of confidence.
+
+    Returns:
+        How far each runtime is from torch.
+
+    Raises:
+        ValueError: If `out` does not end in `.onnx`, the network gives values that are not
+            finite, or a runtime differs by more than the tolerance.
+    """
+    _check_out(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix('.part.onnx')
     try:
         write_onnx(network, part)
-        parities = measure_parity(network, part, config.seed)
+        parities = measure_parity(network, part, seed)
         for parity in parities:
-            if not parity.error <= config.tolerance:  # this way round, so that NaN fails
+            if not parity.error <= tolerance:  # this way round, so that NaN fails
                 raise ValueError(
                     f'{parity.runtime} differs from torch by {parity.error:.2g}, more than the '
-                    f'tolerance {config.tolerance:g}; {out} was not written'
+                    f'tolerance {tolerance:g}; {out} was not written'
                 )
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
-    save_spec(spec_of(info, out, config), out)
+    save_spec(describe(out), out)
     report = [to_dict(parity) for parity in parities]
     out.with_suffix('.parity.json').write_text(json.dumps(report, indent=2) + '\n')
     return parities
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix != '.onnx':
+        raise ValueError(f'out must end in .onnx, got {out}')
 
 
 def _complete(info: CheckpointInfo, checkpoint: Path, config: ExportConfig) -> CheckpointInfo:

@@ -11,11 +11,8 @@ import openvino
 from ssd_depth_core.models.depth_net import DepthNet, ExportedDepthNet
 import torch
 
-Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""`inverse_depth` and `confidence`, (B, 1, H, W) each."""
-
-Run = Callable[[NDArray[np.float32]], Outputs]
-"""From `image` (B, 3, H, W) to the outputs."""
+Run = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
+"""From `image` (B, 3, H, W) to the outputs that the network has, (B, 1, H, W) each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +23,15 @@ class Parity:
     """Name and version."""
     inverse_depth_relative: float
     """Largest |d - d_torch| / d_torch of inverse depth."""
-    confidence_absolute: float
-    """Largest difference of confidence."""
+    confidence_absolute: float | None
+    """Largest difference of confidence; None where the network gives none."""
 
     @property
     def error(self) -> float:
         """Give the larger of the two."""
-        return _largest(self.inverse_depth_relative, self.confidence_absolute)
+        errors = (self.inverse_depth_relative, self.confidence_absolute)
+        # Unlike Python's max, NumPy's gives NaN wherever one is among the values.
+        return float(np.max([error for error in errors if error is not None]))
 
 
 def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parity, ...]:
@@ -51,69 +50,56 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
     """
     config = network.config
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randn((2, 3, config.input_height, config.input_width), generator=generator)
+    size = (2, 3, config.input_height, config.input_width)
+    images = torch.randn(size, generator=generator).numpy()
+    exported = ExportedDepthNet(network).eval()
     with torch.inference_mode():
-        inverse_depth, confidence = ExportedDepthNet(network).eval()(images)
-    expected = inverse_depth.numpy(), confidence.numpy()
-    for output, values in zip(('inverse_depth', 'confidence'), expected, strict=True):
+        outputs = [output.numpy() for output in exported(torch.from_numpy(images))]
+    expected = [np.concatenate((values, values[:1])) for values in outputs]
+    for output, values in zip(exported.output_names, outputs, strict=True):
         if not np.isfinite(values).all():
             raise ValueError(
                 f'{output} of the network in torch must be finite, got '
                 f'{np.count_nonzero(~np.isfinite(values))} values of {values.size} that are not; '
                 'its weights are spoilt, export an older checkpoint or train again'
             )
-    runtimes: dict[str, Callable[[Path], Run]] = {
+    runtimes: dict[str, Callable[[Path, list[str]], Run]] = {
         f'onnxruntime {onnxruntime.__version__}': _onnxruntime,
         f'openvino {openvino.__version__.split("-")[0]}': _openvino,
     }
     records = []
     for name, load in runtimes.items():
-        run = load(onnx_path)
-        both = run(images.numpy())
-        alone = run(images[:1].numpy())
+        run = load(onnx_path, exported.output_names)
+        # A batch of two, then one image alone.
+        pairs = zip(run(images), run(images[:1]), strict=True)
+        values = [np.concatenate(pair) for pair in pairs]
+        differences = [np.abs(v - e) for v, e in zip(values, expected, strict=True)]
         records.append(
             Parity(
                 runtime=name,
-                inverse_depth_relative=_largest(
-                    _relative(both[0], expected[0]), _relative(alone[0], expected[0][:1])
-                ),
-                confidence_absolute=_largest(
-                    _absolute(both[1], expected[1]), _absolute(alone[1], expected[1][:1])
-                ),
+                inverse_depth_relative=float(np.max(differences[0] / expected[0])),
+                confidence_absolute=float(np.max(differences[1])) if differences[1:] else None,
             )
         )
     return tuple(records)
 
 
-def _onnxruntime(path: Path) -> Run:
+def _onnxruntime(path: Path, outputs: list[str]) -> Run:
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
-    def run(image: NDArray[np.float32]) -> Outputs:
-        inverse_depth, confidence = session.run(['inverse_depth', 'confidence'], {'image': image})
-        return inverse_depth, confidence
+    def run(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        values: list[NDArray[np.float32]] = session.run(outputs, {'image': image})
+        return values
 
     return run
 
 
-def _openvino(path: Path) -> Run:
+def _openvino(path: Path, outputs: list[str]) -> Run:
     # Left alone, OpenVINO computes in bfloat16 where the processor can.
     model = openvino.compile_model(path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
 
-    def run(image: NDArray[np.float32]) -> Outputs:
-        outputs = model({'image': image})
-        return outputs['inverse_depth'], outputs['confidence']
+    def run(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        values = model({'image': image})
+        return [values[output] for output in outputs]
 
     return run
-
-
-def _relative(value: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    return float(np.max(np.abs(value - expected) / expected))
-
-
-def _absolute(value: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    return float(np.max(np.abs(value - expected)))
-
-
-def _largest(*errors: float) -> float:
-    # Unlike Python's max, NumPy's gives NaN wherever one is among the values.
-    return float(np.max(errors))

@@ -1,22 +1,31 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')
 for name in ('timm', 'onnxscript', 'onnxruntime', 'openvino'):
     pytest.importorskip(name)
 
+from ssd_depth_core.config import from_dict  # noqa: E402
 from ssd_depth_core.export import onnx as export  # noqa: E402
 from ssd_depth_core.export.parity import measure_parity, Parity  # noqa: E402
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, save_checkpoint  # noqa: E402
 from ssd_depth_core.model_spec import load_spec  # noqa: E402
 from ssd_depth_core.models.depth_net import DepthNetConfig  # noqa: E402
 from ssd_depth_core.models.factory import build_depth_net  # noqa: E402
+from ssd_depth_core.runtime.predictor import DepthPredictor  # noqa: E402
 
 MODEL = DepthNetConfig(input_height=64, input_width=96, decoder_channels=8, fine_channels=8)
+STUDENTS = yaml.safe_load(
+    (Path(__file__).parents[3] / 'config' / 'model' / 'students.yaml').read_text()
+)
+QUICK = ('mobilenetv4_conv_small', 'resnet18')
 CONFIG = export.ExportConfig(name='tiny')
 INFO = CheckpointInfo(
     model=MODEL,
@@ -78,6 +87,58 @@ def test_the_spec_describes_the_network(exported):
     assert spec.metrics == {'night': {'abs_rel': 0.5}}
 
 
+def test_a_network_without_confidence_has_one_output_all_the_way(tmp_path):
+    torch.manual_seed(0)
+    model = DepthNetConfig(
+        encoder='resnet18',
+        decoder='monodepth2',
+        output='sigmoid',
+        confidence=False,
+        input_height=64,
+        input_width=96,
+    )
+    checkpoint, out = tmp_path / 'a.safetensors', tmp_path / 'teacher.onnx'
+    save_checkpoint(checkpoint, build_depth_net(model), dataclasses.replace(INFO, model=model))
+    parities = export.export_checkpoint(checkpoint, out, CONFIG)
+    assert [parity.confidence_absolute for parity in parities] == [None, None]
+    assert all(parity.error == parity.inverse_depth_relative < 1e-5 for parity in parities)
+    assert [output.name for output in onnx.load(out).graph.output] == ['inverse_depth']
+    assert not load_spec(out).has_confidence
+    prediction = DepthPredictor.load(out).predict(np.zeros((64, 96, 3), np.uint8))
+    assert prediction.depth.shape == (64, 96)
+    assert prediction.confidence is None
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        # Tracing takes up to 10 s of the processor for these two, up to 20 s for the others.
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in STUDENTS
+    ],
+)
+def test_a_light_student_computes_in_every_runtime_what_it_does_in_torch(name, tmp_path):
+    torch.manual_seed(0)
+    multiple = from_dict(DepthNetConfig, STUDENTS[name], name).size_multiple
+    small = {**STUDENTS[name], 'input_height': 2 * multiple, 'input_width': 3 * multiple}
+    network = build_depth_net(from_dict(DepthNetConfig, small, name)).eval()
+    export.write_onnx(network, tmp_path / 'a.onnx')
+    model = onnx.load(tmp_path / 'a.onnx')
+    onnx.checker.check_model(model)
+    assert [(o.domain, o.version) for o in model.opset_import] == [('', 18)]
+    for parity in measure_parity(network, tmp_path / 'a.onnx', seed=0):
+        assert parity.error < 1e-4
+
+
+def test_relative_inverse_depth_is_not_exported(tmp_path):
+    model = dataclasses.replace(MODEL, output='relu')
+    info = dataclasses.replace(INFO, model=model)
+    save_checkpoint(tmp_path / 'a.safetensors', build_depth_net(model), info)
+    with pytest.raises(ValueError, match='output relu: relative inverse depth, which no camera'):
+        export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ['a.safetensors']
+
+
 def test_an_older_checkpoint_is_completed_from_its_run(network, tmp_path):
     checkpoint, out = tmp_path / 'checkpoint.safetensors', tmp_path / 'tiny.onnx'
     old = dataclasses.replace(INFO, training_config={}, training_commit='unknown')
@@ -111,7 +172,9 @@ def test_another_network_is_told_apart(exported, network):
         assert parity.confidence_absolute > 1e-4
 
 
-@pytest.mark.parametrize('errors', [(2e-4, 0.0), (0.0, 2e-4), (math.nan, 0.0), (0.0, math.nan)])
+@pytest.mark.parametrize(
+    'errors', [(2e-4, 0.0), (2e-4, None), (0.0, 2e-4), (math.nan, 0.0), (0.0, math.nan)]
+)
 def test_a_difference_above_tolerance_leaves_no_file(network, tmp_path, monkeypatch, errors):
     save_checkpoint(tmp_path / 'a.safetensors', network, INFO)
     relative, absolute = errors
