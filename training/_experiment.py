@@ -64,6 +64,8 @@ class PresetConfig:
     """Trainings at once; they share a CPU's threads, and one thread each computes most."""
     rows: dict[str, dict[str, Any]]
     """Which rows, and the fields of their configs that are replaced, nested like these."""
+    remarks: str = ''
+    """Sentences that the table's reader must know: where this size departs from the methods."""
 
     def __post_init__(self) -> None:
         """Validate.

@@ -161,11 +161,15 @@ def _notes(experiment: Experiment, preset: str) -> str:
             for commit in read_record(experiment.records / f'train-{run.path.name}.json').commits
         }
     )
-    return (
+    sentences = [
         f'Preset `{preset}`, seeds {", ".join(map(str, experiment.seeds()))}, trained by commit '
-        f'{", ".join(commits)}. {start} The streets are synthetic: the figures compare methods '
-        'and conditions with each other and tell nothing of real streets.'
-    )
+        f'{", ".join(commits)}.',
+        start,
+        experiment.preset.remarks,
+        'The streets are synthetic: the figures compare methods and conditions with each other '
+        'and tell nothing of real streets.',
+    ]
+    return ' '.join(filter(None, sentences))
 
 
 def _data(experiment: Experiment) -> str:

@@ -1,0 +1,199 @@
+from dataclasses import replace
+import json
+
+import pytest
+import yaml
+
+pytest.importorskip('torch')
+
+from ssd_depth_core.data.index import IndexHeader, IndexLine, write_index
+from ssd_depth_core.evaluation.frame_score import FrameScore, VariantScore
+from ssd_depth_core.evaluation.protocol import EvaluationConfig
+from ssd_depth_core.evaluation.record import Evaluation, Tables, write_evaluation
+from ssd_depth_core.metrics import DepthMetrics
+from ssd_depth_core.records import read_result
+
+from training._experiment import (
+    Experiment,
+    ExperimentConfig,
+    GUESSES,
+    PresetConfig,
+    RowConfig,
+    StageConfig,
+)
+from training._experiment_report import write_report
+
+PROTOCOL = EvaluationConfig(truth='exact', caps_m=(80.0,), replicates=100)
+EVALUATION = Evaluation(
+    method='',
+    split='test',
+    data='',
+    command='',
+    commit='',
+    machine='',
+    date='',
+    options=PROTOCOL,
+    frames_indexed=4,
+    frames_missing=0,
+    frames_without_truth=0,
+    absent=(),
+    tables=Tables(metrics=(), distance=(), confidence=(), further=()),
+)
+SCENES = [
+    (f'street-{street}-{condition}', condition)
+    for street in (1, 2)
+    for condition in ('day-clear', 'night')
+]
+
+
+def frame(scene, condition, abs_rel):
+    metrics = DepthMetrics(abs_rel=abs_rel, sq_rel=0, rmse=5.0, rmse_log=0, a1=0.5, a2=1, a3=1)
+    return FrameScore(
+        id=scene,
+        scene=scene,
+        channel='CAM_FRONT',
+        condition=condition,
+        timestamp_us=0,
+        pixels=9,
+        scores=tuple(
+            VariantScore(variant=variant, cap_m=80.0, metrics=metrics)
+            for variant in ('plain', 'scaled')
+        ),
+        distance=(),
+        scale=1.0,
+        flicker=None,
+        confidence=None,
+        edges=None,
+    )
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """Two rows of two seeds as their stages leave them: absRel 0.2 and 0.3, guesses 0.5."""
+    how = StageConfig(config=tmp_path / 'unused.yaml')
+    rows = {
+        'mono': RowConfig(config=tmp_path / 'a', metric=False),
+        'teacher': RowConfig(config=tmp_path / 'b'),
+    }
+    preset = PresetConfig(
+        data=how,
+        index=how,
+        evaluate=how,
+        num_seeds=2,
+        rows={name: {} for name in rows},
+        remarks='Depth begins at 0.5 m.',
+    )
+    config = ExperimentConfig(title='Teachers', seed=3, rows=rows, presets={'small': preset})
+    experiment = Experiment(
+        config=config, preset=preset, out=tmp_path, data=tmp_path / 'data', device='cpu'
+    )
+
+    def score(name, abs_rel):
+        frames = [frame(scene, condition, abs_rel) for scene, condition in SCENES]
+        write_evaluation(replace(EVALUATION, method=name), frames, experiment.scores_folder(name))
+
+    for guess in GUESSES:
+        score(guess, 0.5)
+    experiment.records.mkdir()
+    for row in rows:
+        for seed in (3, 4):
+            run = experiment.run_folder(row, seed)
+            run.path.mkdir(parents=True)
+            score(run.path.name, 0.2 if seed == 3 else 0.3)
+            model = {'encoder': 'resnet18', 'encoder_weights': None, 'decoder': 'dpt'}
+            settings = {
+                'model': model | {'input_height': 96, 'input_width': 160},
+                'pose': {'encoder_weights': None},
+                'loop': {'batch_size': 8, 'gradient_accumulation': 2},
+            }
+            run.config.write_text(yaml.safe_dump(settings))
+            for line in (
+                {'step': 600, 'minutes': 3.0, 'validation': {}},
+                {'step': 1200, 'minutes': 7.0 if seed == 3 else 8.0, 'validation': {}},
+                {'step': 1200, 'minutes': 9.0, 'loss': 1.0},
+            ):
+                run.append_metrics(line)
+            record = {'command': '', 'config': {}, 'inputs': {}, 'finished': True}
+            record['commits'] = [f'commit{seed}']
+            path = experiment.records / f'train-{run.path.name}.json'
+            path.write_text(json.dumps(record))
+    still = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
+    lines = [
+        IndexLine(
+            id=scene,
+            scene=scene,
+            channel='CAM_FRONT',
+            condition=condition,
+            timestamp_us=0,
+            image='a.jpg',
+            size=(9, 16),
+            K=still,
+            speed_mps=None,
+        )
+        for scene, condition in SCENES
+    ]
+    header = IndexHeader(format='nuscenes', root='.', options={}, kept={}, dropped={})
+    train = [replace(lines[0], id='train')]
+    write_index(experiment.index_folder, header, {'train': train, 'test': lines})
+    return experiment
+
+
+def report(experiment, out):
+    text = write_report(
+        experiment,
+        preset='small',
+        command='python -m training.experiment --preset small',
+        json_paths=[out / 'a.json', out / 'docs' / 'b.json'],
+        plot_paths=[out / 'a.png'],
+    )
+    return text, read_result(out / 'a.json')
+
+
+def test_the_record_holds_every_row_and_what_made_it(experiment, tmp_path):
+    text, result = report(experiment, tmp_path)
+    assert (tmp_path / 'docs' / 'b.json').read_text() == (tmp_path / 'a.json').read_text()
+    assert (tmp_path / 'a.png').stat().st_size > 10_000
+    assert (result.title, result.seed) == ('Teachers', 3)
+    assert result.command == 'python -m training.experiment --preset small'
+    assert result.data == (
+        'synthetic: SynthDrive, 1 frames of 1 streets to train on (day-clear); '
+        '4 frames of 2 streets to test on (day-clear, night)'
+    )
+    assert len(result.rows) == (len(GUESSES) * 2 + 1 + 2) * 2  # mono has no metric rows
+    row = next(row for row in result.rows if row['method'] == 'teacher')
+    assert (row['scaling'], row['condition'], row['seeds']) == ('metric', 'day-clear', 2)
+    assert row['abs_rel'] == pytest.approx(0.25)
+    assert row['abs_rel_sd'] == pytest.approx(0.1 / 2**0.5)
+    assert text.startswith(f'# Teachers\n\n{result.table}\n\n{result.notes}\n\nData: synthetic')
+
+
+def test_the_table_says_how_rows_were_trained_and_what_they_beat(experiment, tmp_path):
+    _, result = report(experiment, tmp_path)
+    assert 'mono learns depth without a unit.' in result.table
+    assert '| teacher minus constant | -0.250 (-0.250 to -0.250) | ' in result.table
+    assert 'mono minus' not in result.table
+    # 1,200 steps of 8 frames, twice accumulated.
+    trained = '| resnet18, dpt | from scratch | 96x160 | 2 | 1,200 | 19,200 | 7.5 |'
+    assert f'| teacher {trained}' in result.table
+
+
+def test_the_notes_say_what_the_reader_must_know(experiment, tmp_path):
+    _, result = report(experiment, tmp_path)
+    assert result.notes.startswith(
+        'Preset `small`, seeds 3, 4, trained by commit commit3, commit4. Every network is trained '
+        'from scratch, without downloaded weights; '
+    )
+    assert 'Depth begins at 0.5 m.' in result.notes
+    run = experiment.run_folder('teacher', 4)
+    run.config.write_text(
+        run.config.read_text().replace('encoder_weights: null', 'encoder_weights: timm')
+    )
+    _, result = report(experiment, tmp_path)
+    assert 'Encoders begin with the weights that the table names.' in result.notes
+    assert 'from scratch, without' not in result.notes
+
+
+def test_a_row_that_is_not_scored_is_named(experiment, tmp_path):
+    (experiment.scores_folder('teacher-seed4') / 'frames.jsonl').unlink()
+    with pytest.raises(FileNotFoundError, match='teacher-seed4/frames.jsonl'):
+        report(experiment, tmp_path)
