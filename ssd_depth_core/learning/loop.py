@@ -194,13 +194,13 @@ def train(
     assert isinstance(task, nn.Module)
     rank, world_size = accelerator.process_index, accelerator.num_processes
     set_seed(seed, device_specific=True)  # no two processes draw the same noise
-    adam = torch.optim.AdamW(
-        parameter_groups(task, config.weight_decay, config.learning_rate_factors),
-        lr=config.learning_rate,
-    )
+    groups = parameter_groups(task, config.weight_decay, config.learning_rate_factors)
+    adam = torch.optim.AdamW(groups, lr=config.learning_rate)
     module, optimizer = accelerator.prepare(task, adam)
     average = copy.deepcopy(task.network).requires_grad_(False).eval()
-    state = TrainingState(task=task, average=average, optimizer=adam, scaler=accelerator.scaler)
+    state = TrainingState(
+        task=task, average=average, optimizer=optimizer, scaler=accelerator.scaler
+    )
     progress = Progress()
     if resume:
         progress, noise = state.load(run.state)
@@ -215,18 +215,21 @@ def train(
 
     # 3. Say how to keep what is learnt. The state comes last: after a kill in between, the run
     # goes on from the one before, and all that was unfinished is done again.
-    began = time.monotonic() - 60 * progress.minutes
+    began, kept_step = time.monotonic() - 60 * progress.minutes, progress.step
 
     def now() -> Progress:
         return replace(progress, minutes=(time.monotonic() - began) / 60)
 
     def keep_state() -> None:
+        nonlocal kept_step
         noise = gather_noise(accelerator)
         if accelerator.is_main_process:
             state.save(run.state, now(), noise)
+        kept_step = progress.step
         log.restart_clock()
 
-    def keep() -> None:
+    def validate_and_keep() -> None:
+        log.write_steps(now())  # a line that spans a state would be another in a resumed run
         if accelerator.is_main_process:
             validation = validate(average)
             log.write_validation(now(), validation)
@@ -237,11 +240,10 @@ def train(
     with RunLog(run, accelerator, progress.step) as log:
         if not resume:
             keep_state()  # so that a full disk is found now, and not in an hour
-        kept = progress.step
 
         # 4. Step until the budget is spent, whose fraction sets the learning rate.
         while (fraction := _agreed(fraction_spent(now(), num_samples, config), accelerator)) < 1:
-            rate = _set_learning_rate(adam, fraction, config)
+            rate = _set_learning_rate(optimizer, fraction, config)
 
             # 5. Compute the gradient. A bad one must reach neither weights nor average.
             parts = _accumulate_gradient(module, batches, config, accelerator)
@@ -258,19 +260,15 @@ def train(
             progress = replace(progress, step=progress.step + 1)
             update_average(average, task.network, progress.step, config.ema_decay)
 
-            # 7. Log, validate and keep. No line spans a kept state, so that a resumed run writes
-            # the very lines of one that never stopped.
-            log.add({**parts, 'gradient_norm': norm}, draws_a_step)
+            # 7. Log, validate and keep.
+            log.add({**parts, 'gradient_norm': norm}, rate, draws_a_step, fraction)
             if progress.step % config.validate_every_steps == 0:
-                log.write_steps(now(), rate, fraction)
-                keep()
-                kept = progress.step
+                validate_and_keep()
             elif progress.step % config.log_every_steps == 0:
-                log.write_steps(now(), rate, fraction)
+                log.write_steps(now())
 
-        if progress.step > kept:
-            log.write_steps(now(), rate, fraction)
-            keep()
+        if progress.step > kept_step:
+            validate_and_keep()
     accelerator.end_training()
     return average
 

@@ -37,6 +37,7 @@ class RunLog:
         self.accelerator = accelerator
         self.sums: dict[str, torch.Tensor] = {}
         self.num_steps = self.num_samples = 0
+        self.learning_rate = self.fraction = 0.0
         self.began = time.monotonic()
         self.writer: SummaryWriter | None = None
         if accelerator.is_main_process:
@@ -61,32 +62,39 @@ class RunLog:
         if self.writer is not None:
             self.writer.close()
 
-    def add(self, parts: dict[str, torch.Tensor], num_samples: int) -> None:
+    def add(
+        self,
+        parts: dict[str, torch.Tensor],
+        learning_rate: float,
+        num_samples: int,
+        fraction: float,
+    ) -> None:
         """Take the numbers of a step.
 
         Args:
             parts: Scalars by name, the same names in every step; left on their device.
-            num_samples: That the step took, for the speed.
+            learning_rate: Of the step.
+            num_samples: That it took, for the speed.
+            fraction: Of the budget that was spent before it.
         """
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0) + value.detach()
         self.num_steps += 1
         self.num_samples += num_samples
+        self.learning_rate, self.fraction = learning_rate, fraction
 
-    def write_steps(self, progress: Progress, learning_rate: float, fraction: float) -> None:
+    def write_steps(self, progress: Progress) -> None:
         """Write a line with the means since the last one, if any; every process must call it.
 
         Args:
             progress: How far the training is.
-            learning_rate: Of the last step.
-            fraction: Of the budget that was spent before it.
         """
         if not self.num_steps:
             return
         means = self.accelerator.reduce(self.sums, 'mean')
         row = {
             **_row(progress),
-            'learning_rate': learning_rate,
+            'learning_rate': self.learning_rate,
             **{name: round(value.item() / self.num_steps, 5) for name, value in means.items()},
             'images_per_s': round(self.num_samples / (time.monotonic() - self.began), 1),
         }
@@ -97,10 +105,10 @@ class RunLog:
         for name, value in row.items():
             self.writer.add_scalar(f'training/{name}', value, progress.step)
         text = '  '.join(f'{name} {value:.5g}' for name, value in row.items())
-        self.bar.update(100 * fraction - self.bar.n)
+        self.bar.update(100 * self.fraction - self.bar.n)
         self.bar.set_postfix_str(text)
         if self.bar.disable:
-            logger.info('%5.1f%%  %s', 100 * fraction, text)
+            logger.info('%5.1f%%  %s', 100 * self.fraction, text)
 
     def restart_clock(self) -> None:
         """Leave the time since the last line out of the speed: it was no training."""

@@ -37,8 +37,8 @@ def write_tensors(
         size = sum(value.nbytes for value in contiguous.values())
         kept = 'the old one is kept' if path.exists() else 'there was none before'
         raise OSError(
-            f'{name} {path} cannot be written ({error}); {kept}; it needs {size / 1e6:.0f} MB '
-            'beside the old one: free some space, or go on elsewhere with a copy of the folder'
+            f'{name} {path} cannot be written ({error}); {kept}; free {size / 1e6:.1f} MB, or '
+            'go on with a copy of the folder elsewhere'
         ) from None
     finally:
         part.unlink(missing_ok=True)

@@ -23,6 +23,15 @@ def test_the_stream_can_be_entered_anywhere(start):
     assert list(islice(EndlessDraws(5, seed=1, start=start), 20 - start)) == whole[start:]
 
 
+def test_processes_share_a_stream_wherever_it_is_entered():
+    alone = list(islice(EndlessDraws(7, seed=4), 5, 5 + 20))
+    shares = [
+        list(islice(EndlessDraws(7, seed=4, start=5, rank=rank, world_size=2), 10))
+        for rank in (0, 1)
+    ]
+    assert [draw for pair in zip(*shares, strict=True) for draw in pair] == alone
+
+
 def test_the_seed_decides_the_stream():
     one, two = (list(islice(EndlessDraws(50, seed), 50)) for seed in (1, 2))
     assert one != two

@@ -43,6 +43,13 @@ def test_the_number_of_workers_changes_no_bit(load):
             assert equal(epoch, other)
 
 
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_reading_draws_nothing_from_the_training(load, num_workers):
+    before = torch.get_rng_state()
+    load(num_workers)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_two_epochs_differ_and_come_back_the_same(load):
     first, second = load(0)
     assert not equal(first, second)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 import itertools
 import json
 import math
@@ -6,10 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 torch = pytest.importorskip('torch')
+cv2 = pytest.importorskip('cv2')
 pytest.importorskip('accelerate')
+pytest.importorskip('tensorboard')
 
+from accelerate import Accelerator  # noqa: E402
+from accelerate.state import AcceleratorState  # noqa: E402
+import numpy as np  # noqa: E402
 from ssd_depth_core.data.draws import EndlessDraws  # noqa: E402
-from ssd_depth_core.learning.average import update_average  # noqa: E402
 from ssd_depth_core.learning.loop import (  # noqa: E402
     fraction_spent,
     LoopConfig,
@@ -19,6 +24,7 @@ from ssd_depth_core.learning.loop import (  # noqa: E402
 from ssd_depth_core.learning.run_folder import open_run  # noqa: E402
 from ssd_depth_core.learning.task import Validation  # noqa: E402
 from ssd_depth_core.learning.training_state import Progress  # noqa: E402
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 from torch import nn  # noqa: E402
 
 
@@ -65,17 +71,27 @@ def config(**values):
     return LoopConfig(**{**defaults, **values})
 
 
-def run_loop(folder, loop, task=None, resume=False, saved=None, dataset=None):
+PICTURE = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+
+
+@pytest.fixture(autouse=True)
+def _precision_of_its_own():
+    """Accelerate keeps the precision of a process's first Accelerator, and refuses another."""
+    yield
+    AcceleratorState._reset_state(True)
+
+
+def run_loop(folder, loop, task=None, resume=False, saved=None, dataset=None, accelerator=None):
     run = open_run(folder, {}, resume)
     task = task or LineTask()
     average = train(
         task,
         dataset or Points(),
-        validate=lambda network: Validation({'a': network.layer.weight.item()}),
+        validate=lambda network: Validation({'a': network.layer.weight.item()}, {'b': PICTURE}),
         save=lambda network, step, metrics: saved.append((step, metrics)) if saved else None,
         config=loop,
         run=run,
-        accelerator=make_accelerator(loop, cpu=True),
+        accelerator=accelerator or make_accelerator(loop, cpu=True),
         seed=5,
         resume=resume,
     )
@@ -93,21 +109,6 @@ def rows(run):
 def test_budget_is_of_steps_minutes_or_epochs(budget, fraction):
     loop = config(**{'max_steps': None, **budget})
     assert fraction_spent(Progress(step=3, draws=20, minutes=6.0), 10, loop) == fraction
-
-
-def test_average_follows_weights_and_buffers():
-    average, network = Line(), Line()
-    with torch.no_grad():
-        average.layer.weight.fill_(1.0)
-        network.layer.weight.fill_(2.0)
-        network.norm.running_mean.fill_(10.0)
-        network.norm.num_batches_tracked.fill_(7)
-    update_average(average, network, step=100_000, decay=0.9)
-    assert average.layer.weight.item() == pytest.approx(1.1)
-    assert average.norm.running_mean.item() == pytest.approx(1.0)
-    assert average.norm.num_batches_tracked.item() == 7
-    update_average(average, network, step=0, decay=0.9)  # decays by 0.1 only at first
-    assert average.layer.weight.item() == pytest.approx(0.1 * 1.1 + 0.9 * 2.0)
 
 
 def test_training_learns_and_leaves_a_run(tmp_path):
@@ -138,12 +139,124 @@ def test_minutes_end_training_with_the_schedule_at_its_end(tmp_path, monkeypatch
     assert rows(run)[-1]['minutes'] == pytest.approx(0.01, abs=0.01)
 
 
+def test_a_validation_leaves_pictures_and_curves(tmp_path):
+    run, _, average = run_loop(tmp_path / 'run', config(log_every_steps=3, validate_every_steps=4))
+    steps = (4, 6)
+    assert sorted(path.name for path in run.pictures.iterdir()) == [
+        f'b-{step:07d}.png' for step in steps
+    ]
+    assert (cv2.imread(str(run.pictures / 'b-0000006.png'))[..., ::-1] == PICTURE).all()
+    events = EventAccumulator(str(run.tensorboard)).Reload()
+    assert [event.step for event in events.Scalars('training/loss')] == [3, 4, 6]
+    assert [event.step for event in events.Images('b')] == [*steps]
+    found = {event.step: event.value for event in events.Scalars('validation/a')}
+    assert found == {row['step']: pytest.approx(row['validation']['a']) for row in rows(run)[2::2]}
+    assert found[6] == pytest.approx(average.layer.weight.item())
+
+
+class Plain(nn.Module):
+    """No batch norm, so that a batch may be parted; and a module that is trained beside it."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = nn.ModuleDict({'layer': nn.Linear(1, 1)})
+        self.pose_net = nn.Linear(1, 1)
+
+    def forward(self, batch):
+        error = self.pose_net(self.network.layer(batch['x'])) - batch['y']
+        return {'loss': error.square().mean(), 'bias': error.mean()}
+
+
+def test_small_batches_add_up_to_a_large_one(tmp_path):
+    large, small = config(batch_size=12), config(batch_size=4, gradient_accumulation=3)
+    one, one_task, _ = run_loop(tmp_path / 'one', large, Plain())
+    two, two_task, _ = run_loop(tmp_path / 'two', small, Plain())
+    for mine, theirs in zip(two_task.parameters(), one_task.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+    mine, theirs = rows(two)[0], rows(one)[0]
+    for name in ('loss', 'bias', 'gradient_norm'):
+        assert mine[name] == pytest.approx(theirs[name], abs=2e-5)
+
+
+def test_parts_of_a_task_learn_at_rates_of_their_own(tmp_path):
+    start = [p.detach().clone() for p in Plain().parameters()]
+    loop = config(
+        max_steps=1,
+        warmup_fraction=0.0,
+        learning_rate=0.01,
+        learning_rate_factors={'pose_net': 3.0, 'network.layer': 0.5},
+        weight_decay=0.0,
+    )
+    _, task, _ = run_loop(tmp_path / 'run', loop, Plain())
+    # Adam's first step is as long as the learning rate, whatever the gradient.
+    steps = [(p - before).abs().item() for p, before in zip(task.parameters(), start, strict=True)]
+    assert steps == pytest.approx([0.005, 0.005, 0.03, 0.03], rel=1e-3)
+
+
+def test_the_scheduled_rate_is_logged(tmp_path):
+    loop = config(max_steps=8, schedule='step', warmup_fraction=0.0, decay_fractions=(0.5,))
+    run, _, _ = run_loop(tmp_path / 'run', replace(loop, log_every_steps=1), Plain())
+    rates = [row['learning_rate'] for row in rows(run) if 'loss' in row]
+    assert rates == pytest.approx([0.05] * 4 + [0.005] * 4)
+
+
+class DtypeTask(LineTask):
+    """Notes in which precision it computes."""
+
+    def forward(self, batch):
+        self.dtype = self.network.layer(batch['x']).dtype
+        return super().forward(batch)
+
+
+def test_bf16_is_of_activations_alone(tmp_path):
+    _, task, average = run_loop(tmp_path / 'run', config(precision='bf16'), DtypeTask())
+    assert task.dtype == torch.bfloat16
+    assert {p.dtype for p in [*task.parameters(), *average.parameters()]} == {torch.float32}
+
+
+def test_fp16_needs_a_gpu():
+    with pytest.raises(ValueError, match='precision fp16 needs a GPU, got a CPU; take fp32'):
+        make_accelerator(config(precision='fp16'), cpu=True)
+
+
+def fp16_on_a_cpu(scale):
+    """What Accelerate makes of fp16 on a GPU; it has no such thing for CPUs, but torch has."""
+    accelerator = Accelerator(cpu=True, mixed_precision='fp16')
+    accelerator.native_amp = True
+    accelerator.scaler = torch.amp.GradScaler('cpu', init_scale=scale)
+    return accelerator
+
+
+def test_an_overflow_of_fp16_lowers_the_scale_and_is_no_bad_loss(tmp_path):
+    accelerator, task = fp16_on_a_cpu(2.0**18), DtypeTask()
+    loop = config(max_steps=5, log_every_steps=1)
+    run, _, _ = run_loop(tmp_path / 'run', loop, task, accelerator=accelerator)
+    assert task.dtype == torch.float16
+    skipped = 18 - math.log2(accelerator.scaler.get_scale())
+    assert skipped >= 1
+    assert task.calls == 5 + skipped
+    log = [row for row in rows(run) if 'loss' in row]
+    assert [row['step'] for row in log] == [1, 2, 3, 4, 5]
+    assert all(math.isfinite(row['gradient_norm']) for row in log)
+
+
+@pytest.mark.parametrize('poison', ['loss', 'slope'])
+def test_fp16_does_not_hide_what_is_not_finite(tmp_path, poison):
+    task = LineTask(poison_at=3) if poison == 'loss' else SteepTask(every_call=True)
+    with pytest.raises(FloatingPointError, match='not finite at step'):
+        run_loop(tmp_path / 'run', config(), task, accelerator=fp16_on_a_cpu(4.0))
+    assert task.calls == (3 if poison == 'loss' else 4)  # at the scales 4, 2, 1 and 1/2
+    assert all(torch.isfinite(p).all() for p in task.network.parameters())
+
+
 class Stopped(Exception):
     pass
 
 
-def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
-    loop = config(max_steps=9, validate_every_steps=4)
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path, num_workers):
+    loop = config(max_steps=9, validate_every_steps=4, num_workers=num_workers)
     _, whole, whole_average = run_loop(tmp_path / 'whole', loop)
 
     class Cut(LineTask):
@@ -193,11 +306,16 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
 
 
 class SteepTask(LineTask):
-    """Its third loss is finite, but not the slope of it."""
+    """Its third loss, or every one, is finite, but not the slope of it."""
+
+    def __init__(self, every_call=False):
+        super().__init__()
+        self.every_call = every_call
 
     def forward(self, batch):
         loss = super().forward(batch)['loss']
-        return {'loss': loss + torch.sqrt(0 * loss) if self.calls == 3 else loss}
+        steep = self.every_call or self.calls == 3
+        return {'loss': loss + torch.sqrt(0 * loss) if steep else loss}
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path):
@@ -216,6 +334,10 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path):
         ),
         ({'max_steps': None}, 'exactly one of max_steps, max_minutes, max_epochs'),
         ({'batch_size': 0}, 'batch_size must be > 0, got 0'),
+        ({'gradient_accumulation': 0}, 'gradient_accumulation must be > 0, got 0'),
+        ({'decay_factor': 0.0}, r'decay_factor must be in \(0, 1\], got 0.0'),
+        ({'decay_fractions': (0.5, 1.0)}, r'decay_fractions must lie in \(0, 1\), got'),
+        ({'learning_rate_factors': {'network': 0.0}}, 'must be > 0, got 0.0 for network'),
         ({'ema_decay': 1.0}, r'ema_decay must be in \[0, 1\), got 1.0'),
     ],
 )
