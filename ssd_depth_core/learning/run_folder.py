@@ -112,7 +112,8 @@ def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
     run = RunFolder(path)
     if resume and not run.state.exists():
         raise FileNotFoundError(f'no state to resume from in {path}; start without --resume')
-    if not resume and run.config.exists():
+    # A run that failed before its first state has nothing to lose, and nothing to go on from.
+    if not resume and (run.state.exists() or run.checkpoint.exists()):
         raise FileExistsError(f'{path} holds a run already; choose another --out, or --resume it')
     if resume:
         _check_same(run.config, config)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.canonical_depth import metric_depth_of
+from ssd_depth_core.config import to_dict
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from ssd_depth_core.learning.evaluation import evaluate, table
 from ssd_depth_core.learning.loop import LoopConfig, make_accelerator, train
@@ -46,10 +47,15 @@ def initial_network(model: DepthNetConfig, checkpoint: Path | None, resume: bool
         return build_depth_net(replace(model, encoder_weights=None) if resume else model)
     network, info = load_checkpoint(checkpoint)
     # Where the encoder's first weights came from does not matter to those that replaced them.
-    if replace(info.model, encoder_weights=None) != replace(model, encoder_weights=None):
+    found = to_dict(replace(info.model, encoder_weights=None))
+    asked = to_dict(replace(model, encoder_weights=None))
+    different = [
+        f'{key} {found[key]!r}, not {asked[key]!r}' for key in asked if found[key] != asked[key]
+    ]
+    if different:
         raise ValueError(
-            f'initial_checkpoint {checkpoint} was made with {info.model}, but the config asks for '
-            f'{model}; make them equal'
+            f'initial_checkpoint {checkpoint} is not of the architecture that the config asks '
+            f'for: it has {"; ".join(different)}; make them equal'
         )
     return network.train()
 

@@ -19,11 +19,17 @@ def test_a_run_holds_its_config_and_grows_its_metrics(tmp_path):
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(tmp_path):
-    open_run(tmp_path, {}, resume=False)
-    with pytest.raises(FileExistsError, match='holds a run already'):
-        open_run(tmp_path, {}, resume=False)
     with pytest.raises(FileNotFoundError, match='no state to resume from'):
         open_run(tmp_path, {}, resume=True)
+    begun(tmp_path)
+    with pytest.raises(FileExistsError, match='holds a run already'):
+        open_run(tmp_path, BEGUN, resume=False)
+
+
+def test_a_run_that_failed_before_its_first_state_may_begin_again(tmp_path):
+    open_run(tmp_path, {'rate': 'wrong'}, resume=False)
+    run = open_run(tmp_path, {'rate': 1}, resume=False)
+    assert yaml.safe_load(run.config.read_text()) == {'rate': 1}
 
 
 BEGUN = {
