@@ -147,22 +147,31 @@ def reprojection_loss(
         full = 1 / _upsampled(1 / _promoted(depth), target.shape[2:], upsampling)
         errors = list(unwarped)
         for source, T in zip(pictures, motions, strict=True):
-            warped = warp(source, full, K, T, padding)
-            errors.append(_recomputed_error(warped, reference, ssim_weight))
+            errors.append(
+                # Nothing is kept for the backward pass, but computed anew there: the maps of
+                # eight pairs would fill as much memory as the networks' own, and to compute them
+                # takes a sixth of the networks' forward pass.
+                checkpoint(
+                    _warped_error,
+                    *(reference, source, full, K, T, padding, ssim_weight),
+                    use_reentrant=False,
+                    preserve_rng_state=False,
+                )
+            )
         losses.append(torch.cat(errors, 1).amin(1).mean())
     return torch.stack(losses)
 
 
-def _recomputed_error(x: torch.Tensor, reference: _Reference, ssim_weight: float) -> torch.Tensor:
-    """Keep nothing but `x` for the backward pass, and compute the rest anew there.
-
-    SSIM's dozen maps would fill half as much memory as the networks' own, and cost a tenth of the
-    networks' forward pass to compute.
-    """
-    error: torch.Tensor = checkpoint(
-        _error, x, reference, ssim_weight, use_reentrant=False, preserve_rng_state=False
-    )
-    return error
+def _warped_error(
+    reference: _Reference,
+    source: torch.Tensor,
+    depth: torch.Tensor,
+    K: torch.Tensor,
+    T_source_target: torch.Tensor,
+    padding: Padding,
+    ssim_weight: float,
+) -> torch.Tensor:
+    return _error(warp(source, depth, K, T_source_target, padding), reference, ssim_weight)
 
 
 def _error(x: torch.Tensor, reference: _Reference, ssim_weight: float) -> torch.Tensor:
