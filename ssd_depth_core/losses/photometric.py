@@ -60,7 +60,7 @@ def photometric_error(x: torch.Tensor, y: torch.Tensor, ssim_weight: float = 0.8
 
         pe(x, y) = ssim_weight (1 - SSIM(x, y)) / 2 + (1 - ssim_weight) |x - y|
 
-    Reference: Godard et al., 2019, arXiv 1806.01260, Eq. 2. Differs: not clamped to [0, 1], from
+    Reference: Godard et al., 2019, arXiv 1806.01260, Section 3.1. Differs: not clamped to [0, 1], from
     which it strays by rounding alone.
 
     Args:
@@ -149,8 +149,8 @@ def reprojection_loss(
         for source, T in zip(pictures, motions, strict=True):
             errors.append(
                 # Nothing is kept for the backward pass, but computed anew there: the maps of
-                # eight pairs would fill as much memory as the networks' own, and to compute them
-                # takes a sixth of the networks' forward pass.
+                # eight pairs would add two thirds to the networks' memory (ResNet-18), and take
+                # a fifth of their forward pass to compute.
                 checkpoint(
                     _warped_error,
                     *(reference, source, full, K, T, padding, ssim_weight),

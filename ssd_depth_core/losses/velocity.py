@@ -8,7 +8,7 @@ def velocity_loss(T_source_target: torch.Tensor, distance_m: torch.Tensor) -> to
 
         L = mean | |t| - distance |
 
-    Reference: Guizilini et al., 2020, arXiv 1905.02693, Eq. 6; Gasperini et al., 2023,
+    Reference: Guizilini et al., 2020, arXiv 1905.02693; Gasperini et al., 2023,
     arXiv 2308.09711.
 
     Args:
