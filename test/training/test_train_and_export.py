@@ -62,6 +62,21 @@ def test_a_run_is_resumed_only_when_asked(rendered_set, tmp_path):
     assert steps[-1] == 3
 
 
+@pytest.mark.parametrize(
+    ('setting', 'message'),
+    [
+        ('loop.learning_rat=1e-3', r'loop: unknown field\(s\) learning_rat for LoopConfig; known'),
+        ('looop.max_steps=3', r'unknown field\(s\) looop for SupervisedConfig'),
+        ('loop.schedule=sine', 'schedule must be one of cosine, linear, step'),
+        ('loop.precision=fp16', 'precision fp16 needs a GPU'),
+        ('loop.learning_rate_factors={network.encodr: 0.1}', 'got network.encodr; known are'),
+    ],
+)
+def test_a_wrong_setting_is_named(rendered_set, tmp_path, setting, message):
+    with pytest.raises(ValueError, match=message):
+        train(rendered_set, tmp_path / 'run', '--device', 'cpu', '--set', setting)
+
+
 def test_one_gpu_among_several_is_refused_with_what_to_do(rendered_set, tmp_path, monkeypatch):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
     with pytest.raises(ValueError, match='put CUDA_VISIBLE_DEVICES=1 before the command'):

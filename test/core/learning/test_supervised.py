@@ -88,7 +88,7 @@ def test_training_goes_on_from_a_checkpoint_of_the_same_network_only(rendered_se
     again = config(initial_checkpoint=run.checkpoint)
     train_supervised(again, [rendered_set], tmp_path / 'b', command='second')
     other = config(initial_checkpoint=run.checkpoint, model=DepthNetConfig())
-    message = 'it has decoder_channels 8, not 64; .*; canonical_focal_px 50.0, not 240.0; make them equal'
+    message = 'it has decoder_channels 8, not 64; .*_px 50.0, not 240.0; make them equal'
     with pytest.raises(ValueError, match=message):
         train_supervised(other, [rendered_set], tmp_path / 'c', command='third')
     assert not (tmp_path / 'c').exists()
