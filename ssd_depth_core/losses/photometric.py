@@ -60,8 +60,8 @@ def photometric_error(x: torch.Tensor, y: torch.Tensor, ssim_weight: float = 0.8
 
         pe(x, y) = ssim_weight (1 - SSIM(x, y)) / 2 + (1 - ssim_weight) |x - y|
 
-    Reference: Godard et al., 2019, arXiv 1806.01260, Section 3.1. Differs: not clamped to [0, 1], from
-    which it strays by rounding alone.
+    Reference: Godard et al., 2019, arXiv 1806.01260, Section 3.1. Differs: not clamped to
+    [0, 1], from which it strays by rounding alone.
 
     Args:
         x: (B, C, H, W) in [0, 1], H and W at least 2.
