@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.models.depth_net import DepthNet
 import torch
+from torch import nn
 
 
 class Task(Protocol):
@@ -17,7 +17,7 @@ class Task(Protocol):
     and knows nothing else of the objective. A new objective is a new Task.
     """
 
-    network: DepthNet
+    network: nn.Module
     """What is trained, averaged and saved."""
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

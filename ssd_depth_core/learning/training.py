@@ -103,7 +103,8 @@ def run_training(
     if accelerator.is_main_process:
         counts = len(dataset), sum(map(len, validation.values()))  # type: ignore[arg-type]
         logger.info('%d training frames, %d for validation', *counts)
-    model: DepthNetConfig = task.network.config
+    assert isinstance(task.network, DepthNet)
+    model = task.network.config
     commit = code_commit()  # now: code may change on disk while it runs
 
     def validate(average: nn.Module) -> Validation:
