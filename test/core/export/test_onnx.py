@@ -52,6 +52,12 @@ def exported(network, tmp_path_factory):
     return out, export.export_checkpoint(folder / 'a.safetensors', out, CONFIG)
 
 
+@pytest.fixture
+def untraced(monkeypatch):
+    # Tracing takes ten seconds; what becomes of the file does not depend on what is in it.
+    monkeypatch.setattr(export, 'write_onnx', lambda network, path: path.write_bytes(b'a graph'))
+
+
 def test_the_file_is_one_opset_18_model_with_a_free_batch(exported):
     model = onnx.load(exported[0], load_external_data=False)
     onnx.checker.check_model(model)
@@ -139,7 +145,8 @@ def test_relative_inverse_depth_is_not_exported(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['a.safetensors']
 
 
-def test_an_older_checkpoint_is_completed_from_its_run(network, tmp_path):
+def test_an_older_checkpoint_is_completed_from_its_run(network, tmp_path, untraced, monkeypatch):
+    monkeypatch.setattr(export, 'measure_parity', lambda *_: ())
     checkpoint, out = tmp_path / 'checkpoint.safetensors', tmp_path / 'tiny.onnx'
     old = dataclasses.replace(INFO, training_config={}, training_commit='unknown')
     save_checkpoint(checkpoint, network, old)
@@ -175,7 +182,9 @@ def test_another_network_is_told_apart(exported, network):
 @pytest.mark.parametrize(
     'errors', [(2e-4, 0.0), (2e-4, None), (0.0, 2e-4), (math.nan, 0.0), (0.0, math.nan)]
 )
-def test_a_difference_above_tolerance_leaves_no_file(network, tmp_path, monkeypatch, errors):
+def test_a_difference_above_tolerance_leaves_no_file(
+    network, tmp_path, untraced, monkeypatch, errors
+):
     save_checkpoint(tmp_path / 'a.safetensors', network, INFO)
     relative, absolute = errors
     off = Parity(runtime='some 1.0', inverse_depth_relative=relative, confidence_absolute=absolute)
@@ -186,7 +195,7 @@ def test_a_difference_above_tolerance_leaves_no_file(network, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(('output', 'name'), [(0, 'inverse_depth'), (1, 'confidence')])
-def test_a_network_that_gives_nan_is_not_exported(network, tmp_path, output, name):
+def test_a_network_that_gives_nan_is_not_exported(network, tmp_path, untraced, output, name):
     spoilt = build_depth_net(MODEL).eval()
     spoilt.load_state_dict(network.state_dict())
     with torch.no_grad():
