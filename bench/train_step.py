@@ -221,7 +221,7 @@ def time_steps(
 
 
 def measure(case: Case) -> Row:
-    """Time and count one configuration; in a process of its own, for Accelerate keeps a precision.
+    """Time and count one configuration.
 
     Args:
         case: What to measure.
@@ -257,6 +257,19 @@ def measure(case: Case) -> Row:
         **time_figures(seconds, config.loop.batch_size * config.loop.gradient_accumulation),
         **memory_figures(memory),
     }
+
+
+def measure_apart(case: Case) -> Row:
+    """Measure in a new process: Accelerate keeps one precision as long as a process lives.
+
+    Args:
+        case: What to measure.
+
+    Returns:
+        As `measure`.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+        return pool.submit(measure, case).result()
 
 
 def time_figures(seconds: dict[str, float] | None, num_images: int) -> Row:
@@ -420,14 +433,10 @@ def main(argv: list[str] | None = None) -> int:
 
     with TemporaryDirectory() as folder:
         cases = cases_of(options.preset, Path(folder, 'drive'), options.seed, options.steps)
-        # Accelerate keeps one precision as long as a process lives.
-        with ProcessPoolExecutor(
-            1, mp_context=get_context('spawn'), max_tasks_per_child=1
-        ) as pool:
-            rows = []
-            for row in pool.map(measure, cases):
-                print(*row.values(), sep='  ', flush=True)
-                rows.append(row)
+        rows = []
+        for case in cases:
+            rows.append(measure_apart(case))
+            print(f'{case.name}, {case.size}: measured', flush=True)
     text = tables(rows)
     print(text)
     if options.json:
@@ -445,8 +454,8 @@ def main(argv: list[str] | None = None) -> int:
                 'passes of depth and pose network leave alive; the peak is the most that lives '
                 'beside weights, gradients, moments, average and batch. Memory is counted: the '
                 'tensors that operators give while they live, without what an operator or an '
-                'allocator takes for itself; at the published sizes without computing, so **on no '
-                'GPU**. Targets: see the third table.'
+                'allocator takes for itself; at the published sizes without computing, so that no '
+                'GPU has been used for them.'
             ),
             table=text,
             **provenance(gpu),

@@ -145,19 +145,6 @@ def test_figures_are_held_against_their_targets():
     assert ROW['images_per_s'] == pytest.approx(2.0)
 
 
-class Serial:
-    """A pool of this process: what the bench measures in takes seconds to start."""
-
-    def __init__(self, *_, **__):
-        self.map = map
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
 def test_figures_are_written_with_their_targets(case, monkeypatch, tmp_path, capsys):
     row = train_step.measure(case)
     seen = []
@@ -166,8 +153,7 @@ def test_figures_are_written_with_their_targets(case, monkeypatch, tmp_path, cap
         seen.append((case.name, case.size, case.config.model.encoder, case.num_steps))
         return {**row, 'config': case.name, 'size': case.size}
 
-    monkeypatch.setattr(train_step, 'measure', measure)
-    monkeypatch.setattr(train_step, 'ProcessPoolExecutor', Serial)
+    monkeypatch.setattr(train_step, 'measure_apart', measure)
     path = tmp_path / 'step.json'
     arguments = ['--preset', 'tiny', '--steps', '3', '--seed', '9', '--json', str(path)]
     assert train_step.main(arguments) == 0
