@@ -195,8 +195,7 @@ def train(
     rank, world_size = accelerator.process_index, accelerator.num_processes
     set_seed(seed, device_specific=True)  # no two processes draw the same noise
     groups = parameter_groups(task, config.weight_decay, config.learning_rate_factors)
-    adam = torch.optim.AdamW(groups, lr=config.learning_rate)
-    module, optimizer = accelerator.prepare(task, adam)
+    module, optimizer = accelerator.prepare(task, torch.optim.AdamW(groups))
     average = copy.deepcopy(task.network).requires_grad_(False).eval()
     state = TrainingState(
         task=task, average=average, optimizer=optimizer, scaler=accelerator.scaler
