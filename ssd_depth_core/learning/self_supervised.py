@@ -19,6 +19,7 @@ from ssd_depth_core.data.index import IndexHeader, IndexLine, read_header, read_
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
 from ssd_depth_core.learning.loop import LoopConfig
+from ssd_depth_core.learning.pose_pretraining import load_pose_net
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.training import initial_network, run_training, spread
 from ssd_depth_core.losses.photometric import reprojection_loss
@@ -74,6 +75,9 @@ class SelfSupervisedConfig:
     """The network that predicts the camera's motion; thrown away after training."""
     initial_checkpoint: Path | None = None
     """Weights of the depth network to start from, of the same architecture; None: fresh ones."""
+    initial_pose: Path | None = None
+    """Weights of the pose network to start from, as `training.pretrain_pose` leaves them; None:
+    those that `pose` names, or fresh ones."""
     data: TripletConfig = field(default_factory=TripletConfig)
     """Size of the losses and augmentation. Size, mean and std of what the depth network sees are
     the model's and are not given here."""
@@ -233,7 +237,10 @@ def train_self_supervised(
 
     torch.manual_seed(config.seed)
     network = initial_network(model, config.initial_checkpoint, resume)
-    pose_net = PoseNet(replace(config.pose, encoder_weights=None) if resume else config.pose)
+    if config.initial_pose is not None and not resume:
+        pose_net = load_pose_net(config.initial_pose, config.pose)
+    else:  # a resumed run has all its weights in its state
+        pose_net = PoseNet(replace(config.pose, encoder_weights=None) if resume else config.pose)
     return run_training(
         SelfSupervisedTask(network, pose_net, config.loss),
         dataset,

@@ -108,14 +108,18 @@ def run_training(
     commit = code_commit()  # now: code may change on disk while it runs
 
     def validate(average: nn.Module) -> Validation:
+        predict = predictor_of(average)
         rows = evaluate(
-            predictor_of(average),
+            predict,
             validation,
             canonical_focal_px=model.canonical_focal_px,
             max_depth_m=model.max_depth_m,
         )
         logger.info('%s', table(rows))
-        return Validation(rows)
+        pictures = {
+            name: _draw_middle(predict, frames, model) for name, frames in validation.items()
+        }
+        return Validation(rows, pictures)
 
     def save(average: nn.Module, step: int, metrics: dict[str, Any]) -> None:
         assert isinstance(average, DepthNet)
