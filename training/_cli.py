@@ -152,12 +152,12 @@ def run(main: Callable[[], int]) -> NoReturn:
         main: The stage.
 
     Raises:
-        SystemExit: Always; with status 1 where a file, a config or a value was at fault, or
-            where somebody interrupted.
+        SystemExit: Always; with status 1 where a file, a config or a value was at fault, a
+            training diverged, or somebody interrupted.
     """
     try:
         status = main()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt:
         sys.exit('interrupted; stages that can resume go on when started again')

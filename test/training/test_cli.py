@@ -95,9 +95,10 @@ def test_the_example_of_set_is_a_field_of_the_training():
     assert isinstance(node, float)
 
 
-def test_a_users_mistake_ends_a_stage_in_one_line():
+@pytest.mark.parametrize('kind', [ValueError, FileNotFoundError, FloatingPointError])
+def test_a_users_mistake_ends_a_stage_in_one_line(kind):
     def stage() -> int:
-        raise ValueError('num_cities must be >= 1, got 0')
+        raise kind('num_cities must be >= 1, got 0')
 
     with pytest.raises(SystemExit) as ended:
         run(stage)
