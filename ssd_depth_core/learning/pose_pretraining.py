@@ -2,9 +2,9 @@
 
 Where nothing is pre-trained, the photometric loss alone finds no rotation for thousands of steps:
 a tenth of a degree between two frames moves the picture by less than a pixel, and as long as depth
-is wrong, so are the other clues. Here a picture is turned by a known angle and brought nearer, as
-a wall would be; large motions are learnt first, and small ones after. No label is used: the
-pictures are the training frames, and the motions are drawn.
+is wrong, so are the other clues. Here a picture is taken for the inside of a drawn street, turned
+by a known angle and brought nearer; large motions are learnt first, and small ones after. No label
+is used: the pictures are the training frames, streets and motions are drawn.
 
 This is not in the papers, whose pose networks begin with ImageNet's weights.
 """
@@ -55,24 +55,31 @@ class DrawnMotionConfig:
     """Share of pitch and roll beside yaw: a car turns left and right."""
     max_step_m: float = 1.0
     """Of the way forward."""
-    wall_m: tuple[float, float] = (8.0, 48.0)
-    """How far the wall is that the picture is taken for."""
+    height_m: tuple[float, float] = (1.2, 2.0)
+    """Of the camera above the drawn street."""
+    side_m: tuple[float, float] = (3.0, 20.0)
+    """How far its houses stand, to the left and to the right."""
+    end_m: tuple[float, float] = (12.0, 60.0)
+    """How far it goes."""
 
     def __post_init__(self) -> None:
         """Validate the ranges.
 
         Raises:
-            ValueError: If a range is empty, or the car would drive through the wall.
+            ValueError: If a range is empty, or the car would drive through the street's end.
         """
         if not 0 < self.min_angle_deg < self.max_angle_deg < 90:
             raise ValueError(
                 'angles must be 0 < min_angle_deg < max_angle_deg < 90, got '
                 f'{self.min_angle_deg} and {self.max_angle_deg}'
             )
-        if not 0 <= self.max_step_m < self.wall_m[0] < self.wall_m[1]:
+        for name in ('height_m', 'side_m', 'end_m'):
+            near, far = getattr(self, name)
+            if not 0 < near < far:
+                raise ValueError(f'{name} must be 0 < {name}[0] < {name}[1], got {near} and {far}')
+        if not 0 <= self.max_step_m < self.end_m[0]:
             raise ValueError(
-                'distances must be 0 <= max_step_m < wall_m[0] < wall_m[1], got '
-                f'{self.max_step_m} and {self.wall_m}'
+                f'max_step_m must be in [0, end_m[0]), got {self.max_step_m} and {self.end_m}'
             )
 
 
@@ -143,11 +150,31 @@ class PosePretrainingTask(nn.Module):
     def _seen(
         self, image: torch.Tensor, K: torch.Tensor, T_image_other: torch.Tensor
     ) -> torch.Tensor:
-        """Show the picture, taken for a wall, from elsewhere."""
-        near, far = self.motion.wall_m
-        distance = near + (far - near) * torch.rand(len(image), 1, 1, 1)
-        depth = distance.to(image).expand(-1, 1, *image.shape[2:])
-        return warp(image, depth, K, T_image_other, padding='border')
+        """Show the picture from elsewhere, as if what is seen from there were a street."""
+        height, width = image.shape[2:]
+        return warp(image, self._street(K, height, width), K, T_image_other, padding='border')
+
+    def _street(self, K: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """Draw the depth of a road between two walls and a third at its end, (B, 1, H, W) [m]."""
+        motion = self.motion
+
+        def drawn(limits: tuple[float, float]) -> torch.Tensor:
+            near, far = limits
+            return (near + (far - near) * torch.rand(len(K), 1, 1)).to(K)
+
+        rows, columns = (torch.arange(n, device=K.device, dtype=K.dtype) for n in (height, width))
+        down = (rows[:, None] - K[:, 1, 2, None, None]) / K[:, 1, 1, None, None]  # (B, H, 1)
+        right = (columns - K[:, 0, 2, None, None]) / K[:, 0, 0, None, None]  # (B, 1, W)
+        # A plane at distance d, along whose normal the ray (x, y, 1) goes n, is met at Z = d / n.
+        nearness = torch.stack(
+            torch.broadcast_tensors(
+                down / drawn(motion.height_m),
+                right / drawn(motion.side_m),
+                -right / drawn(motion.side_m),
+                1 / drawn(motion.end_m),
+            )
+        )
+        return 1 / nearness.amax(0)[:, None]
 
 
 def rotation_between(T_a: torch.Tensor, T_b: torch.Tensor) -> torch.Tensor:

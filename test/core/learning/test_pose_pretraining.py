@@ -89,8 +89,24 @@ def test_pictures_show_what_the_drawn_motion_would(monkeypatch):
     assert (before - image)[0, 32, 64].item() == pytest.approx(fall, rel=0.02)
 
 
-def test_coming_nearer_makes_the_wall_larger(monkeypatch):
-    config = DrawnMotionConfig(max_step_m=2.0, wall_m=(10.0, 10.001))
+def test_the_drawn_street_is_a_road_between_walls():
+    close = 1e-6
+    config = DrawnMotionConfig(
+        height_m=(1.5, 1.5 + close), side_m=(4.0, 4.0 + close), end_m=(30.0, 30.0 + close)
+    )
+    street = PosePretrainingTask(Said(0.0), config)._street(K, *SIZE)[0, 0]
+    u, v = torch.arange(SIZE[1]) - 63.5, torch.arange(SIZE[0])[:, None] - 31.5
+    road = torch.where(v > 0, 1.5 * FOCAL_PX / v, torch.inf)
+    walls = 4.0 * FOCAL_PX / u.abs()
+    expected = torch.minimum(torch.minimum(road, walls), torch.tensor(30.0))
+    torch.testing.assert_close(street, expected, rtol=1e-4, atol=0)
+
+
+def test_coming_nearer_makes_the_streets_end_larger(monkeypatch):
+    far = 1e6  # neither road nor walls
+    config = DrawnMotionConfig(
+        max_step_m=2.0, height_m=(far, 2 * far), side_m=(far, 2 * far), end_m=(10.0, 10.001)
+    )
     task = PosePretrainingTask(Said(0.0), config)
     T = torch.eye(4)[None].clone()
     T[:, 2, 3] = -2.0
@@ -119,8 +135,8 @@ def test_motions_are_drawn_in_their_ranges():
     [
         ({'min_angle_deg': 0.0}, 'angles must be 0 < min_angle_deg'),
         ({'min_angle_deg': 4.0}, 'got 4.0 and 3.0'),
-        ({'max_step_m': 9.0}, r'0 <= max_step_m < wall_m\[0\]'),
-        ({'wall_m': (9.0, 8.0)}, r'got 1.0 and \(9.0, 8.0\)'),
+        ({'max_step_m': 12.0}, r'max_step_m must be in \[0, end_m\[0\]\), got 12.0 and'),
+        ({'side_m': (9.0, 8.0)}, r'side_m must be 0 < side_m\[0\] < side_m\[1\], got 9.0 and 8.0'),
     ],
 )
 def test_ranges_that_are_none_are_refused(fields, message):
