@@ -58,9 +58,6 @@ class PresetConfig:
     """Of `training.index_data`."""
     evaluate: StageConfig
     """Of `training.evaluate`."""
-    pretrain_pose: StageConfig | None = None
-    """Of `training.pretrain_pose`, from which every row's pose network starts; None: each starts
-    from what its own config names."""
     num_seeds: int = 1
     """Trainings of each row."""
     num_parallel: int = 1
@@ -158,11 +155,6 @@ class Experiment:
         """
         return self.out / 'scores' / name
 
-    @property
-    def pose_folder(self) -> RunFolder:
-        """Tell where the pre-training of pose networks lies."""
-        return RunFolder(self.out / 'runs' / 'pose')
-
     def seeds(self) -> range:
         """List the trainings of a row.
 
@@ -172,15 +164,13 @@ class Experiment:
         return range(self.config.seed, self.config.seed + self.preset.num_seeds)
 
     def preparation(self) -> Iterator[Stage]:
-        """List what all trainings rest on: data, a pose network, guesses that look at no picture.
+        """List what comes before all trainings: the data, and guesses that look at no picture.
 
         Yields:
             Stages; each must have been done before the next is asked for.
         """
         yield self._render()
         yield self._index()
-        if self.preset.pretrain_pose is not None:
-            yield self._pretrain_pose(self.preset.pretrain_pose)
         for guess in GUESSES:
             yield self._evaluate(guess, '--trivial', guess, method=guess)
 
@@ -230,43 +220,22 @@ class Experiment:
             product=self.index_folder / 'index.json',
         )
 
-    def _pretrain_pose(self, how: StageConfig) -> Stage:
-        run = self.pose_folder
-        return Stage(
-            name='pretrain-pose',
-            module='training.pretrain_pose',
-            config=how.resolved(),
-            arguments=self._training_arguments(run),
-            inputs={},
-            product=run.checkpoint,
-        )
-
     def _train(self, row: str, seed: int) -> Stage:
         run = self.run_folder(row, seed)
-        how = StageConfig(config=self.config.rows[row].config, set=self.preset.rows[row])
-        config = how.resolved()
-        inputs: dict[str, Any] = {'seed': seed}
-        if self.preset.pretrain_pose is not None:
-            config['initial_pose'] = str(self.pose_folder.checkpoint)
-            inputs['pose'] = sha256_of(self.pose_folder.checkpoint)
-        return Stage(
-            name=f'train-{run.path.name}',
-            module='training.train_teacher',
-            config=config,
-            arguments=(*self._training_arguments(run), '--seed', str(seed)),
-            inputs=inputs,
-            product=run.checkpoint,
-        )
-
-    def _training_arguments(self, run: RunFolder) -> tuple[str, ...]:
-        """Begin a training, or go on with it."""
         resume = run.state.exists()
         if run.config.exists() and not any(run.path.rglob('*.safetensors')):
             shutil.rmtree(run.path)  # killed before there was anything to go on from
-        return (
-            *('--index', str(self.index_folder), '--out', str(run.path)),
-            *(['--resume'] if resume else []),
-            *self._on_device(),
+        how = StageConfig(config=self.config.rows[row].config, set=self.preset.rows[row])
+        return Stage(
+            name=f'train-{run.path.name}',
+            module='training.train_teacher',
+            config=how.resolved(),
+            arguments=(
+                *('--index', str(self.index_folder), '--out', str(run.path)),
+                *('--seed', str(seed), *(['--resume'] if resume else []), *self._on_device()),
+            ),
+            inputs={'seed': seed},
+            product=run.checkpoint,
         )
 
     def _evaluate(self, name: str, option: str, value: str, *, method: str) -> Stage:

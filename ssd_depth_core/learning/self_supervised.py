@@ -19,7 +19,6 @@ from ssd_depth_core.data.index import IndexHeader, IndexLine, read_header, read_
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
 from ssd_depth_core.learning.loop import LoopConfig
-from ssd_depth_core.learning.pose_pretraining import load_pose_net
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.training import initial_network, run_training, spread
 from ssd_depth_core.losses.photometric import reprojection_loss
@@ -49,6 +48,9 @@ class SelfSupervisedLossConfig:
     """Of the edge-aware smoothness at full size; half as much at each coarser scale."""
     velocity_weight: float = 0.02
     """Of the length of the predicted motion against the car's; 0: depth has no unit."""
+    rotation: Literal['predicted', 'poses'] = 'predicted'
+    """Whose rotation the pictures are warped with: the pose network's, as in the papers, or that
+    of the data set's poses, which on a robot is the gyroscope's. The way is predicted in both."""
 
     def __post_init__(self) -> None:
         """Validate the ranges.
@@ -75,9 +77,6 @@ class SelfSupervisedConfig:
     """The network that predicts the camera's motion; thrown away after training."""
     initial_checkpoint: Path | None = None
     """Weights of the depth network to start from, of the same architecture; None: fresh ones."""
-    initial_pose: Path | None = None
-    """Weights of the pose network to start from, as `training.pretrain_pose` leaves them; None:
-    those that `pose` names, or fresh ones."""
     data: TripletConfig = field(default_factory=TripletConfig)
     """Size of the losses and augmentation. Size, mean and std of what the depth network sees are
     the model's and are not given here."""
@@ -139,6 +138,12 @@ class SelfSupervisedTask(nn.Module):
         """
         output = self.network(batch['image'].contiguous(memory_format=torch.channels_last))
         T_source_target = self.pose_net(batch['pose_images'])
+        if self.loss.rotation == 'poses':
+            way = T_source_target[..., :3, 3:]
+            known = batch['T_source_target']
+            T_source_target = torch.cat(
+                (torch.cat((known[..., :3, :3], way), -1), known[..., 3:, :]), -2
+            )
         target = batch['target']
 
         inverse_depths = [
@@ -233,14 +238,16 @@ def train_self_supervised(
             'no poses to take the speed from; index a data set with poses, or set '
             'loss.velocity_weight to 0 for depth without a unit'
         )
+    if config.loss.rotation == 'poses' and not dataset.has_poses:
+        raise ValueError(
+            f'loss.rotation is poses, but frames in {index} have none; index a data set with '
+            'poses, or set loss.rotation to predicted'
+        )
     validation = _validation_sets(header, read_lines(index, 'validation'), config)
 
     torch.manual_seed(config.seed)
     network = initial_network(model, config.initial_checkpoint, resume)
-    if config.initial_pose is not None and not resume:
-        pose_net = load_pose_net(config.initial_pose, config.pose)
-    else:  # a resumed run has all its weights in its state
-        pose_net = PoseNet(replace(config.pose, encoder_weights=None) if resume else config.pose)
+    pose_net = PoseNet(replace(config.pose, encoder_weights=None) if resume else config.pose)
     return run_training(
         SelfSupervisedTask(network, pose_net, config.loss),
         dataset,

@@ -15,7 +15,6 @@ pytest.importorskip('torch')
 from ssd_depth_core.config import from_dict, load_yaml
 from ssd_depth_core.data.nuscenes_index import NuScenesIndexConfig
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
-from ssd_depth_core.learning.pose_pretraining import PosePretrainingConfig
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.self_supervised import SelfSupervisedConfig
 from ssd_depth_core.records import read_result
@@ -42,12 +41,9 @@ def config(monkeypatch):
 @pytest.fixture
 def experiment(config, tmp_path):
     preset = replace(config.presets['tiny'], num_seeds=2)
-    made = Experiment(
+    return Experiment(
         config=config, preset=preset, out=tmp_path, data=tmp_path / 'data', device='cpu'
     )
-    made.pose_folder.path.mkdir(parents=True)
-    made.pose_folder.checkpoint.write_text('poses')
-    return made
 
 
 def test_every_preset_is_made_of_valid_configs(config):
@@ -63,11 +59,8 @@ def test_every_preset_is_made_of_valid_configs(config):
         for row, changes in preset.rows.items():
             how = StageConfig(config=config.rows[row].config, set=changes)
             training = from_dict(SelfSupervisedConfig, how.resolved(), f'{name}: {row}')
-            if preset.pretrain_pose is not None:
-                pose = from_dict(PosePretrainingConfig, preset.pretrain_pose.resolved(), name).pose
-                assert replace(pose, encoder_weights=None) == training.pose
             scratch = training.model.encoder_weights is training.pose.encoder_weights is None
-            assert scratch == (preset.pretrain_pose is not None) == (name != 'gpu')
+            assert scratch == (name != 'gpu')
 
 
 def test_changes_of_a_config_go_as_deep_as_they_are_given(tmp_path):
@@ -105,7 +98,7 @@ def test_each_row_comes_once_before_the_second_seed(experiment):
     trainings = (experiment.training(*training) for training in experiment.trainings())
     stages = [*experiment.preparation(), *itertools.chain.from_iterable(trainings)]
     assert [stage.name for stage in stages] == [
-        *('render', 'index', 'pretrain-pose', *(f'evaluate-{guess}' for guess in GUESSES)),
+        *('render', 'index', *(f'evaluate-{guess}' for guess in GUESSES)),
         *(
             f'{verb}-{row}-seed{seed}'
             for seed in (0, 1)
@@ -121,14 +114,6 @@ def test_each_row_comes_once_before_the_second_seed(experiment):
 def training_stage(experiment):
     """Ask for the first training, as after the stages before it."""
     return next(experiment.training('monodepth2', 0))
-
-
-def test_every_row_starts_from_the_one_pose_network(experiment):
-    checkpoint = experiment.pose_folder.checkpoint
-    stages = [next(experiment.training(row, 1)) for row in experiment.preset.rows]
-    assert {stage.config['initial_pose'] for stage in stages} == {str(checkpoint)}
-    checkpoint.write_text('other poses')  # under the same name, they are not taken for the first
-    assert next(experiment.training('monodepth2', 1)).inputs != stages[0].inputs
 
 
 def test_a_half_trained_row_is_resumed_and_a_begun_one_begun_again(experiment):

@@ -10,6 +10,7 @@ pytest.importorskip('accelerate')
 
 from ssd_depth_core.config import load_yaml  # noqa: E402
 from ssd_depth_core.data.triplets import TripletConfig  # noqa: E402
+from ssd_depth_core.geometry.rigid import transform_from_axis_angle  # noqa: E402
 from ssd_depth_core.geometry.warp import warp  # noqa: E402
 from ssd_depth_core.learning.checkpoint import load_checkpoint  # noqa: E402
 from ssd_depth_core.learning.loop import LoopConfig  # noqa: E402
@@ -106,6 +107,25 @@ def test_pictures_alone_do_not_tell_the_metre_and_the_speed_does():
     assert gain == pytest.approx(0.02 * STEP_M, abs=2e-4)
     assert doubled['motion_m'] == pytest.approx(2 * STEP_M)
     assert 'velocity' not in parts(DEPTH_M)
+
+
+def test_known_rotations_replace_the_predicted_ones():
+    # The car turns as it passes; the pose network says that it does not.
+    turn = transform_from_axis_angle(torch.tensor([[0.0, 0.02, 0.0]]), torch.zeros(1, 3))
+    batch = wall()
+    depth = torch.full((1, 1, *SIZE), DEPTH_M)
+    moved = SaidMotion(STEP_M)(batch['pose_images'])
+    known = turn @ moved[0]  # (2, 4, 4): the way, seen by the turned camera, is turned as well
+    sources = [
+        warp(batch['target'], depth, batch['K'], torch.linalg.inv(T)[None], padding='border')
+        for T in known
+    ]
+    batch |= {'sources': torch.stack(sources, 1), 'T_source_target': known[None]}
+    predicted, told = (
+        parts(DEPTH_M, loss=replace(PHOTOMETRIC, rotation=rotation), batch=batch)['loss']
+        for rotation in ('predicted', 'poses')
+    )
+    assert told < 0.3 * predicted
 
 
 def test_a_longer_lens_makes_the_same_canonical_depth_farther():
@@ -223,6 +243,9 @@ def test_speed_cannot_be_learnt_from_frames_without_poses(make_index, tmp_path):
     with pytest.raises(ValueError, match='have no poses .* set loss.velocity_weight to 0'):
         train_self_supervised(config(), index, tmp_path / 'run', command='x', cpu=True)
     assert not (tmp_path / 'run').exists()
+    told = SelfSupervisedLossConfig(velocity_weight=0.0, rotation='poses')
+    with pytest.raises(ValueError, match='rotation is poses, but .* set loss.rotation to pred'):
+        train_self_supervised(config(loss=told), index, tmp_path / 'run', command='x', cpu=True)
     blind = config(loss=SelfSupervisedLossConfig(velocity_weight=0.0))
     train_self_supervised(blind, index, tmp_path / 'run', command='x', cpu=True)
 
