@@ -31,7 +31,7 @@ def transform_from_axis_angle(axis_angle: torch.Tensor, translation: torch.Tenso
         + torch.sinc(angle / math.pi) * cross
         + 0.5 * torch.sinc(angle / (2 * math.pi)) ** 2 * outer
     )
-    return _homogeneous(R, translation)
+    return rigid_transform(R, translation)
 
 
 def invert(T: torch.Tensor) -> torch.Tensor:
@@ -44,10 +44,19 @@ def invert(T: torch.Tensor) -> torch.Tensor:
         Same shape.
     """
     R, t = T[..., :3, :3], T[..., :3, 3]
-    return _homogeneous(R.mT, -(R * t[..., :, None]).sum(-2))
+    return rigid_transform(R.mT, -(R * t[..., :, None]).sum(-2))
 
 
-def _homogeneous(R: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def rigid_transform(R: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Join a rotation and a translation.
+
+    Args:
+        R: (..., 3, 3).
+        t: (..., 3).
+
+    Returns:
+        (..., 4, 4).
+    """
     T = F.pad(torch.cat((R, t[..., None]), -1), (0, 0, 0, 1))  # (..., 4, 4)
     T[..., 3, 3] = 1.0
     return T

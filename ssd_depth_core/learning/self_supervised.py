@@ -137,13 +137,8 @@ class SelfSupervisedTask(nn.Module):
             motion.
         """
         output = self.network(batch['image'].contiguous(memory_format=torch.channels_last))
-        T_source_target = self.pose_net(batch['pose_images'])
-        if self.loss.rotation == 'poses':
-            way = T_source_target[..., :3, 3:]
-            known = batch['T_source_target']
-            T_source_target = torch.cat(
-                (torch.cat((known[..., :3, :3], way), -1), known[..., 3:, :]), -2
-            )
+        known = batch['T_source_target'][..., :3, :3] if self.loss.rotation == 'poses' else None
+        T_source_target = self.pose_net(batch['pose_images'], known)
         target = batch['target']
 
         inverse_depths = [

@@ -5,7 +5,7 @@ Reference: Godard et al., 2019, arXiv 1806.01260 (the separate pose network).
 
 from dataclasses import dataclass, field
 
-from ssd_depth_core.geometry.rigid import invert, transform_from_axis_angle
+from ssd_depth_core.geometry.rigid import invert, rigid_transform, transform_from_axis_angle
 from ssd_depth_core.models.encoders import TimmEncoder
 import torch
 from torch import nn
@@ -61,7 +61,9 @@ class PoseNet(nn.Module):
             nn.Conv2d(256, 6, 1),
         )
 
-    def forward(self, pose_images: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, pose_images: torch.Tensor, R_source_target: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Predict.
 
         Both pairs are shown in the order of time, so that the network always sees the same kind
@@ -69,6 +71,8 @@ class PoseNet(nn.Module):
 
         Args:
             pose_images: (B, 3, 3, H, W), before, target, after, normalised.
+            R_source_target: (B, 2, 3, 3), rotations where they are known; the way alone is
+                predicted then.
 
         Returns:
             T_source_target, (B, 2, 4, 4), sources in the order before, after; float32.
@@ -77,6 +81,10 @@ class PoseNet(nn.Module):
         features = self.encoder(pairs.flatten(1, 2))
         motion = self.decoder(features[-1]).float().mean((2, 3))  # (2B, 6)
         translation = self.expected_translation + self.config.translation_scale * motion[:, 3:]
-        T_second_first = transform_from_axis_angle(MOTION_SCALE * motion[:, :3], translation)
+        if R_source_target is None:
+            T_second_first = transform_from_axis_angle(MOTION_SCALE * motion[:, :3], translation)
+        else:
+            R_before, R_after = R_source_target.unbind(1)
+            T_second_first = rigid_transform(torch.cat((R_before.mT, R_after)), translation)
         T_target_before, T_after_target = T_second_first.chunk(2)
         return torch.stack((invert(T_target_before), T_after_target), 1)

@@ -59,8 +59,10 @@ class SaidMotion(torch.nn.Module):
         super().__init__()
         self.step_m = step_m
 
-    def forward(self, pose_images):
+    def forward(self, pose_images, R_source_target=None):
         T = torch.eye(4).repeat(len(pose_images), 2, 1, 1)
+        if R_source_target is not None:
+            T[..., :3, :3] = R_source_target
         T[:, 0, 0, 3], T[:, 1, 0, 3] = self.step_m, -self.step_m
         return T
 
@@ -110,12 +112,12 @@ def test_pictures_alone_do_not_tell_the_metre_and_the_speed_does():
 
 
 def test_known_rotations_replace_the_predicted_ones():
-    # The car turns as it passes; the pose network says that it does not.
+    # The car turns as it passes; the pose network alone says that it does not.
     turn = transform_from_axis_angle(torch.tensor([[0.0, 0.02, 0.0]]), torch.zeros(1, 3))
     batch = wall()
     depth = torch.full((1, 1, *SIZE), DEPTH_M)
-    moved = SaidMotion(STEP_M)(batch['pose_images'])
-    known = turn @ moved[0]  # (2, 4, 4): the way, seen by the turned camera, is turned as well
+    known = SaidMotion(STEP_M)(batch['pose_images'])[0]
+    known[:, :3, :3] = turn[0, :3, :3]
     sources = [
         warp(batch['target'], depth, batch['K'], torch.linalg.inv(T)[None], padding='border')
         for T in known

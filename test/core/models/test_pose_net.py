@@ -4,6 +4,7 @@ torch = pytest.importorskip('torch')
 timm = pytest.importorskip('timm')
 safetensors_torch = pytest.importorskip('safetensors.torch')
 
+from ssd_depth_core.geometry.rigid import invert, transform_from_axis_angle  # noqa: E402
 from ssd_depth_core.models.pose_net import PoseNet, PoseNetConfig  # noqa: E402
 
 
@@ -132,3 +133,15 @@ def test_motion_starts_where_it_is_expected_and_grows_by_its_scale():
     torch.testing.assert_close(moved[..., :3, :3], still[..., :3, :3], atol=1e-6, rtol=0)
     larger = predicted(translation_scale=0.1)
     torch.testing.assert_close(larger[:, 1, :3, 3], 10 * still[:, 1, :3, 3], rtol=1e-4, atol=1e-6)
+
+
+def test_known_rotations_leave_the_way_in_time_to_the_network(network, images):
+    turns = torch.tensor([[[0.0, 0.1, 0.0], [0.2, 0.0, 0.1]]]).expand(2, -1, -1)
+    R = transform_from_axis_angle(turns, torch.zeros_like(turns))[..., :3, :3]
+    with torch.inference_mode():
+        free, told = network(images), network(images, R)
+    torch.testing.assert_close(told[..., :3, :3], R)
+    # The network predicts the way from the earlier frame to the later one; of the frame before,
+    # it is inverted with the rotation that holds, not with the one that was predicted.
+    torch.testing.assert_close(told[:, 1, :3, 3], free[:, 1, :3, 3])
+    torch.testing.assert_close(invert(told[:, 0])[:, :3, 3], invert(free[:, 0])[:, :3, 3])
