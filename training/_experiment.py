@@ -216,7 +216,7 @@ class Experiment:
             module='training.index_data',
             config=self.preset.index.resolved(),
             arguments=('--data', str(self.data), '--out', str(self.index_folder)),
-            inputs={},
+            inputs={'data': sha256_of(self.data / 'synthdrive.json')},
             product=self.index_folder / 'index.json',
         )
 
@@ -234,7 +234,7 @@ class Experiment:
                 *('--index', str(self.index_folder), '--out', str(run.path)),
                 *('--seed', str(seed), *(['--resume'] if resume else []), *self._on_device()),
             ),
-            inputs={'seed': seed},
+            inputs={'seed': seed, 'index': sha256_of(self.index_folder / 'train.jsonl')},
             product=run.checkpoint,
         )
 
@@ -248,7 +248,7 @@ class Experiment:
                 *('--index', str(self.index_folder), '--split', 'test', option, value),
                 *('--out', str(folder), *self._on_device()),
             ),
-            inputs={'method': method},
+            inputs={'method': method, 'index': sha256_of(self.index_folder / 'test.jsonl')},
             product=folder / 'metrics.json',
         )
 

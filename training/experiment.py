@@ -15,13 +15,13 @@ seeds or rows may be asked for later.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 import os
 from pathlib import Path
 import shlex
 import sys
 
-from training._cli import config_of, device_of, run, stage_parser
+from training._cli import config_of, run, stage_parser, training_device_of
 
 CONFIG = Path(__file__).parents[1] / 'config' / 'experiment' / 'teachers.yaml'
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         preset=config.presets[args.preset],
         out=args.out,
         data=args.data or args.out / 'data',
-        device=args.device and device_of(args),
+        device=args.device and training_device_of(args),
     )
     run_stages(experiment.preparation(), experiment.records)
     preset = experiment.preset
@@ -79,11 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             pool.submit(run_stages, experiment.training(row, seed), experiment.records)
             for row, seed in experiment.trainings()
         ]
-        try:
-            for done in runs:
-                done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        # Where one fails, what runs beside it comes to its end, and no other is begun.
+        done, pending = wait(runs, return_when=FIRST_EXCEPTION)
+        for future in pending:
+            future.cancel()
+        for future in done:
+            future.result()
     arguments = sys.argv[1:] if argv is None else argv
     text = write_report(
         experiment,

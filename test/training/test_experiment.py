@@ -41,9 +41,13 @@ def config(monkeypatch):
 @pytest.fixture
 def experiment(config, tmp_path):
     preset = replace(config.presets['tiny'], num_seeds=2)
-    return Experiment(
+    made = Experiment(
         config=config, preset=preset, out=tmp_path, data=tmp_path / 'data', device='cpu'
     )
+    for path in ('data/synthdrive.json', 'index/train.jsonl', 'index/test.jsonl'):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(path)
+    return made
 
 
 def test_every_preset_is_made_of_valid_configs(config):
@@ -114,6 +118,18 @@ def test_each_row_comes_once_before_the_second_seed(experiment):
 def training_stage(experiment):
     """Ask for the first training, as after the stages before it."""
     return next(experiment.training('monodepth2', 0))
+
+
+def test_stages_belong_to_the_data_that_they_read(experiment):
+    _, index, guess, *_ = experiment.preparation()
+    training = next(experiment.training('monodepth2', 0))
+    (experiment.data / 'synthdrive.json').write_text('another set')
+    for name in ('train', 'test'):
+        (experiment.index_folder / f'{name}.jsonl').write_text('another index')
+    _, other_index, other_guess, *_ = experiment.preparation()
+    assert index.inputs != other_index.inputs
+    assert guess.inputs != other_guess.inputs
+    assert training.inputs != next(experiment.training('monodepth2', 0)).inputs
 
 
 def test_a_half_trained_row_is_resumed_and_a_begun_one_begun_again(experiment):
