@@ -169,6 +169,14 @@ def test_a_commit_that_contradicts_the_checkpoint_is_refused(network, tmp_path):
         export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', other)
 
 
+def test_depth_without_a_unit_is_not_exported_as_metres(network, tmp_path):
+    unitless = dataclasses.replace(INFO, training_config={'loss': {'velocity_weight': 0.0}})
+    save_checkpoint(tmp_path / 'a.safetensors', network, unitless)
+    with pytest.raises(ValueError, match='velocity_weight 0, so its depth has no unit'):
+        export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', CONFIG)
+    assert not (tmp_path / 'o.onnx').exists()
+
+
 def test_another_network_is_told_apart(exported, network):
     other = build_depth_net(MODEL).eval()
     other.load_state_dict(network.state_dict())
