@@ -108,7 +108,7 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
         if not complete:
             raise ValueError(
                 f'none of {len(lines)} frames has one before and one after it; '
-                'index a data set with sweeps, or set neighbours: false'
+                'index a data set with the frames between key frames (nuScenes: sweeps)'
             )
         if len(complete) < len(lines):
             logger.info('%d of %d frames have both neighbours', len(complete), len(lines))

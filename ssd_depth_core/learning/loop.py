@@ -85,7 +85,9 @@ class LoopConfig:
         budgets = {name: getattr(self, name) for name in BUDGETS}
         if sum(value is not None for value in budgets.values()) != 1:
             given = ', '.join(f'{name}={value}' for name, value in budgets.items())
-            raise ValueError(f'give exactly one of {", ".join(BUDGETS)}, got {given}')
+            raise ValueError(
+                f'give exactly one of {", ".join(BUDGETS)} and set the others to null, got {given}'
+            )
         for name in (
             *BUDGETS,
             'batch_size',

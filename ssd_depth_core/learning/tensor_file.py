@@ -32,6 +32,7 @@ def write_tensors(
         save_file(contiguous, part, header)
         with part.open('rb+') as file:
             os.fsync(file.fileno())  # some file systems tell only here that they are full
+        part.chmod(0o644)  # safetensors makes files that only their owner may read
         os.replace(part, path)
     except (SafetensorError, OSError) as error:
         size = sum(value.nbytes for value in contiguous.values())

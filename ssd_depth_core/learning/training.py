@@ -114,6 +114,7 @@ def run_training(
             validation,
             canonical_focal_px=model.canonical_focal_px,
             max_depth_m=model.max_depth_m,
+            batch_size=loop.batch_size,  # which fits the memory
         )
         logger.info('%s', table(rows))
         pictures = {
@@ -134,6 +135,9 @@ def run_training(
         )
         save_checkpoint(run.checkpoint, average, info)
 
+    # Truth that cannot be read shall stop a training now, and not at its first validation.
+    for frames in validation.values():
+        frames[0]
     # One process makes the folder; the others would find it taken.
     run = open_run(out, config, resume) if accelerator.is_main_process else RunFolder(out)
     train(task, dataset, validate, save, loop, run, accelerator, seed=seed, resume=resume)

@@ -91,7 +91,7 @@ class DepthNetConfig:
     def size_multiple(self) -> int:
         """Give what height and width must be multiples of: a ViT's patch, a CNN's last stride."""
         patch = re.search(r'patch(\d+)', self.encoder)
-        return int(patch[1]) if patch else 32
+        return int(patch[1]) if patch and self.decoder == 'dpt' else 32
 
     @property
     def num_outputs(self) -> int:
@@ -185,7 +185,8 @@ class DepthNet(nn.Module):
         """
         maps = self.decoder(self.encoder(image))
         finest, *coarse = maps if isinstance(maps, tuple) else (maps,)
-        # From here on in float32: 8 bits of mantissa would quantise far depth to whole metres.
+        # In float32 from the logits on. Under bf16 autocast the last convolution rounds them to 8
+        # bits of mantissa, which at 40 m is steps of about half a metre.
         logits = self.head(finest).float()
         if logits.shape[2:] != image.shape[2:]:
             logits = F.interpolate(
