@@ -448,9 +448,10 @@ def main(argv: list[str] | None = None) -> int:
             data=f'synthetic: {NUM_FILES} JPEGs of {NUM_VIEWS} rendered views, in the page cache',
             rows=tuple(rows),
             notes=(
-                f'{torch.get_num_threads()} threads, load average {os.getloadavg()[0]:.1f} at the '
-                f'end; {options.steps} steps after {NUM_WARM_STEPS}: the mean wait for data, the '
-                'least of each other part, and their sum. Activations are all that the forward '
+                f'Threads of torch: {torch.get_num_threads()}; load average at the end, its own '
+                f'included: {os.getloadavg()[0]:.1f}. {options.steps} steps after '
+                f'{NUM_WARM_STEPS}: the mean wait for data, the least of each other part, and '
+                'their sum. Activations are all that the forward '
                 'passes of depth and pose network leave alive; the peak is the most that lives '
                 'beside weights, gradients, moments, average and batch. Memory is counted: the '
                 'tensors that operators give while they live, without what an operator or an '
