@@ -81,7 +81,8 @@ def warp(
     with torch.autocast(source.device.type, enabled=False):
         # Scaled to what grid_sample calls -1 to 1, here and not pixel by pixel.
         K_source = _to_unit_square(height, width, K) @ K
-        at_infinity = K_source @ T[:, :3, :3] @ torch.linalg.inv(K) @ _pixels(height, width, K)
+        K_inverse = torch.linalg.inv_ex(K).inverse  # unlike `inv`, it does not wait for a GPU
+        at_infinity = K_source @ T[:, :3, :3] @ K_inverse @ _pixels(height, width, K)
         at_infinity = at_infinity.view(batch, 3, height, width)
         parallax = (K_source @ T[:, :3, 3:])[..., None]  # (B, 3, 1, 1)
         points = at_infinity + parallax / depth.clamp(min=MIN_DEPTH_M)
