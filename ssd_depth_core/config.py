@@ -142,6 +142,25 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def flattened(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Name every value by its path, such as `loop.max_steps`.
+
+    Args:
+        values: Nested, plain values.
+        prefix: What each name begins with.
+
+    Returns:
+        Values by name; an empty mapping has none.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f'{prefix}{name}.')
+        else:
+            flat[f'{prefix}{name}'] = value
+    return flat
+
+
 def _parse_yaml(text: str, where: str) -> Any:
     import yaml  # here, so that layer 0 imports with numpy alone
 

@@ -15,7 +15,7 @@ import shlex
 import threading
 from typing import Any, Literal
 
-from ssd_depth_core.config import from_dict, to_dict
+from ssd_depth_core.config import flattened, from_dict, to_dict
 from ssd_depth_core.records import code_commit
 import yaml
 
@@ -150,8 +150,8 @@ def _wait_for_parent() -> None:
 
 def _require_same(stage: Stage, begun: StageRecord, path: Path) -> None:
     """Require that a stage was finished with the same config and inputs."""
-    before = _flat({**begun.inputs, **begun.config})
-    now = _flat({**stage.inputs, **stage.config})
+    before = flattened({**begun.inputs, **begun.config})
+    now = flattened({**stage.inputs, **stage.config})
     differences = [
         f'{name} {before.get(name)!r} there, {now.get(name)!r} here'
         for name in sorted(before.keys() | now.keys())
@@ -163,17 +163,6 @@ def _require_same(stage: Stage, begun: StageRecord, path: Path) -> None:
             f'the same again, or another --out, or delete {path} and {stage.product.parent} to do '
             'it anew'
         )
-
-
-def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Name every value by its path, such as `loop.max_steps`."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f'{prefix}{name}.')
-        else:
-            flat[f'{prefix}{name}'] = value
-    return flat
 
 
 def _write(record: StageRecord, path: Path) -> None:

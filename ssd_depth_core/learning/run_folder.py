@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_depth_core.checks import check_file
+from ssd_depth_core.config import flattened
 import yaml
 
 MAY_CHANGE = frozenset(
@@ -135,21 +136,10 @@ def _replace(path: Path, text: str) -> None:
 def _check_same(path: Path, config: dict[str, Any]) -> None:
     """Require that a run goes on with the config that it began with."""
     check_file(path, 'config of the run', 'start without --resume in another folder')
-    before, now = _flat(yaml.safe_load(path.read_text())), _flat(config)
+    before, now = flattened(yaml.safe_load(path.read_text())), flattened(config)
     for name in sorted((before.keys() | now.keys()) - MAY_CHANGE):
         if before.get(name) != now.get(name):
             raise ValueError(
                 f'{name} must stay {before.get(name)!r} as in {path}, got {now.get(name)!r}; '
                 'set it back, or start without --resume in another folder'
             )
-
-
-def _flat(config: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Name every value by its path, such as `loop.max_steps`."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f'{prefix}{name}.')
-        else:
-            flat[f'{prefix}{name}'] = value
-    return flat

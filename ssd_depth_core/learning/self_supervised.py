@@ -215,7 +215,7 @@ def train_self_supervised(
         FileNotFoundError: If the index, the data set, the initial checkpoint or the state to
             resume is missing.
         ValueError: If one of these is damaged or does not fit, no frame has neighbours, or the
-            velocity term counts and frames have no poses.
+            velocity term or the rotation asks for poses that frames do not have.
         FloatingPointError: If the loss stops being finite.
     """
     header, lines = read_header(index), read_lines(index, 'train')

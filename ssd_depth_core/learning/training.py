@@ -1,6 +1,6 @@
 """What every training does around its loop: weights to start from, validation, checkpoints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ssd_depth_core.canonical_depth import metric_depth_of
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
-from ssd_depth_core.learning.evaluation import evaluate, table
+from ssd_depth_core.learning.evaluation import evaluate, Predict, table
 from ssd_depth_core.learning.loop import LoopConfig, make_accelerator, train
 from ssd_depth_core.learning.pictures import draw_depth
 from ssd_depth_core.learning.run_folder import open_run, RunFolder
@@ -144,7 +144,7 @@ def run_training(
     return run
 
 
-def predictor_of(network: nn.Module) -> Any:
+def predictor_of(network: nn.Module) -> Predict:
     """Make a network what `evaluate` calls.
 
     Args:
@@ -164,7 +164,7 @@ def predictor_of(network: nn.Module) -> Any:
 
 
 def _draw_middle(
-    predict: Callable[[torch.Tensor], torch.Tensor],
+    predict: Predict,
     frames: Dataset[dict[str, torch.Tensor]],
     model: DepthNetConfig,
 ) -> NDArray[np.uint8]:

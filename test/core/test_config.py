@@ -5,7 +5,7 @@ import sys
 from typing import Any, Literal
 
 import pytest
-from ssd_depth_core.config import from_dict, load_yaml, merged, read_yaml, to_dict
+from ssd_depth_core.config import flattened, from_dict, load_yaml, merged, read_yaml, to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,3 +217,8 @@ def test_layer_0_imports_without_yaml():
         'from ssd_depth_core import checks, config, metrics, model_spec, preprocess, records'
     )
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_values_are_named_by_their_path():
+    values = {'seed': 0, 'loop': {'max_steps': None, 'factors': {'a.b': 0.1}}, 'none': {}}
+    assert flattened(values) == {'seed': 0, 'loop.max_steps': None, 'loop.factors.a.b': 0.1}
