@@ -5,6 +5,9 @@ from typing import Any
 
 from torch import nn
 
+UNDECAYED = ('pos_embed', 'cls_token', 'reg_token')
+"""Ends of the names of a timm ViT's parameters that are shaped like matrices and are none."""
+
 
 def parameter_groups(
     module: nn.Module, weight_decay: float, factors: Mapping[str, float]
@@ -13,7 +16,8 @@ def parameter_groups(
 
     Args:
         module: Whose parameters.
-        weight_decay: Of matrices and kernels; vectors (biases, norms) do not decay, as is usual.
+        weight_decay: Of matrices and kernels; vectors (biases, norms) and a ViT's tokens and
+            position embedding do not decay, as is usual.
         factors: On the learning rate, by prefix of a parameter's name up to a dot; the longest
             prefix that fits counts, and 1 where none does.
 
@@ -30,7 +34,7 @@ def parameter_groups(
         used.update(prefixes)
         if parameter.requires_grad:
             factor = factors[max(prefixes, key=len)] if prefixes else 1.0
-            decays = parameter.ndim > 1
+            decays = parameter.ndim > 1 and not name.endswith(UNDECAYED)
             groups.setdefault((factor, decays), []).append(parameter)
     if unknown := sorted(factors.keys() - used):
         parts = sorted({name.rpartition('.')[0] for name, _ in module.named_parameters()})

@@ -185,9 +185,7 @@ class DepthNet(nn.Module):
         """
         maps = self.decoder(self.encoder(image))
         finest, *coarse = maps if isinstance(maps, tuple) else (maps,)
-        # In float32 from the logits on. Under bf16 autocast the last convolution rounds them to 8
-        # bits of mantissa, which at 40 m is steps of about half a metre.
-        logits = self.head(finest).float()
+        logits = self.head(finest).float()  # float32 from the LogitsConv2d on
         if logits.shape[2:] != image.shape[2:]:
             logits = F.interpolate(
                 logits, image.shape[2:], mode='bilinear', align_corners=False

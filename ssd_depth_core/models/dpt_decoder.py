@@ -7,6 +7,7 @@ other blocks.
 
 from dataclasses import dataclass
 
+from ssd_depth_core.models.logits_conv import LogitsConv2d
 import torch
 from torch import nn
 import torch.nn.functional as F
@@ -79,7 +80,9 @@ class DptDecoder(nn.Module):
         )
         self.narrow = nn.Conv2d(features, features // 2, 3, padding=1)
         self.head = nn.Sequential(
-            nn.Conv2d(features // 2, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, out_channels, 1)
+            nn.Conv2d(features // 2, 32, 3, padding=1),
+            nn.ReLU(),
+            LogitsConv2d(32, out_channels, 1),
         )
 
     def forward(self, tokens: list[torch.Tensor]) -> torch.Tensor:

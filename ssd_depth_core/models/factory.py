@@ -3,6 +3,7 @@
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 from ssd_depth_core.models.dpt_decoder import DptDecoder
 from ssd_depth_core.models.encoders import TimmEncoder
+from ssd_depth_core.models.logits_conv import LogitsConv2d
 from ssd_depth_core.models.monodepth2_decoder import Monodepth2Decoder
 from ssd_depth_core.models.pyramid_decoder import PyramidDecoder
 from ssd_depth_core.models.vit_encoder import VitEncoder
@@ -39,5 +40,5 @@ def build_depth_net(config: DepthNetConfig) -> DepthNet:
         decoder = Monodepth2Decoder(cnn.channels, config.num_outputs)
         return DepthNet(cnn, decoder, nn.Identity(), config)
     decoder = PyramidDecoder(cnn.channels, config.decoder_channels, config.fine_channels)
-    head = nn.Conv2d(config.fine_channels, config.num_outputs, 3, padding=1)
+    head = LogitsConv2d(config.fine_channels, config.num_outputs, 3, padding=1)
     return DepthNet(cnn, decoder, head, config)

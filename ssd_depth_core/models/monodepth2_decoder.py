@@ -3,6 +3,7 @@
 Reference: Godard et al., 2019, arXiv 1806.01260, supplementary material, table "Depth Decoder".
 """
 
+from ssd_depth_core.models.logits_conv import LogitsConv2d
 import torch
 from torch import nn
 import torch.nn.functional as F
@@ -12,6 +13,9 @@ WIDTHS = (16, 32, 64, 128, 256)
 
 NUM_SCALES = 4
 """Depth maps in training, at strides 1, 2, 4 and 8."""
+
+REFLECTED = {'padding': 1, 'padding_mode': 'reflect'}
+"""A border of zeros would draw its own edge into the depth map."""
 
 
 class Monodepth2Decoder(nn.Module):
@@ -38,7 +42,7 @@ class Monodepth2Decoder(nn.Module):
         self.narrow = nn.ModuleList(_conv_elu(i, w) for i, w in zip(incoming, WIDTHS, strict=True))
         self.merge = nn.ModuleList(_conv_elu(w + s, w) for w, s in zip(WIDTHS, skips, strict=True))
         self.heads = nn.ModuleList(
-            _conv(width, 1 if scale else num_outputs)
+            LogitsConv2d(width, 1 if scale else num_outputs, 3, **REFLECTED)
             for scale, width in enumerate(WIDTHS[:NUM_SCALES])
         )
 
@@ -65,8 +69,7 @@ class Monodepth2Decoder(nn.Module):
 
 
 def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    # Reflected, because a border of zeros draws its own edge into the depth map.
-    return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode='reflect')
+    return nn.Conv2d(in_channels, out_channels, 3, **REFLECTED)
 
 
 def _conv_elu(in_channels: int, out_channels: int) -> nn.Sequential:

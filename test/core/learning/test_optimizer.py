@@ -31,6 +31,14 @@ def test_vectors_do_not_decay_and_the_frozen_are_left_out():
     }
 
 
+def test_embedded_positions_do_not_decay():
+    task = nn.Module()
+    task.pos_embed = nn.Parameter(torch.zeros(1, 4, 8))
+    task.proj = nn.Linear(8, 8, bias=False)
+    found = by_name(task, parameter_groups(task, 0.05, {}))
+    assert found == {'pos_embed': (1.0, 0.0), 'proj.weight': (1.0, 0.05)}
+
+
 def test_the_longest_prefix_sets_the_learning_rate():
     task = Task()
     factors = {'network': 0.5, 'network.encoder': 0.1, 'pose_net': 2.0}
