@@ -37,6 +37,11 @@ EXTRAS = {
         'matplotlib',
         OPENCV,
     ],
+    # Make night and rain out of clear days. diffusers: Stable Diffusion, ControlNet, IP-Adapter;
+    # transformers: captions and depth. Both from Python 3.11 on, where they share a hub client.
+    'gdt': ['diffusers==0.42.1', 'transformers'],
+    # The same over many processes and machines.
+    'ray': ['ray[data]'],
     # onnxscript is what torch's exporter is built on; onnxruntime measures parity.
     'export': ['onnx', 'onnxscript', 'onnxruntime'],
     # Jazzy's rclpy and messages from the Python registry, for machines without ROS. Unpinned they
