@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ssd_depth_core.gdt.acceptance import Gate, GateConfig
+from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
+from ssd_depth_core.gdt.translator import Request, Translation
+
+SIZE = (24, 40)
+
+
+def ramp():
+    """A road: near below, far above."""
+    return np.repeat(np.linspace(0.02, 0.5, SIZE[0], dtype=np.float32)[:, None], SIZE[1], 1)
+
+
+def noise(seed, low=0, high=256):
+    return np.random.default_rng(seed).integers(low, high, (*SIZE, 3), dtype=np.uint8)
+
+
+class Told:
+    """An estimator that says what it was told, picture by picture."""
+
+    def __init__(self, *depths, metric=True):
+        self.depths, self.metric, self.models = depths, metric, {'depth': 'told'}
+
+    def estimate(self, pictures, K):
+        return [EstimatedDepth(depth, self.metric) for depth in self.depths]
+
+
+def request(seed=0):
+    return Request(
+        picture=noise(seed),
+        depth=EstimatedDepth(ramp(), metric=True),
+        K=np.eye(3),
+        condition='night',
+        caption=None,
+        seed=0,
+    )
+
+
+def translation(picture):
+    return Translation(picture=picture, prompt=None, image_prompt=None)
+
+
+def judged(depth, picture=None, **options):
+    picture = noise(1, 0, 200) if picture is None else picture
+    gate = Gate(GateConfig(**options), Told(depth))
+    [verdict] = gate.judge([request()], [translation(picture)])
+    return verdict
+
+
+def test_the_same_depth_at_another_scale_is_accepted():
+    verdict = judged(3 * ramp())
+    assert verdict.accepted
+    assert verdict.reasons == ()
+    assert verdict.scores['log_error'] == pytest.approx(0.0, abs=1e-6)
+    assert verdict.scores['ordinal_agreement'] == 1.0
+    assert verdict.scores['trust'] == pytest.approx(1.0)
+
+
+def test_depth_upside_down_is_rejected_with_score_value_and_threshold():
+    verdict = judged(ramp()[::-1], min_ordinal_agreement=0.75)
+    assert not verdict.accepted
+    assert 'ordinal_agreement 0 is below 0.75' in verdict.reasons
+
+
+@pytest.mark.parametrize(
+    ('depth', 'reason'),
+    [
+        (np.full(SIZE, 0.1, np.float32), 'estimate is constant'),
+        (np.full(SIZE, np.nan, np.float32), 'estimate has values that are not finite'),
+    ],
+)
+def test_depth_that_cannot_be_compared_is_rejected_by_name(depth, reason):
+    verdict = judged(depth)
+    assert not verdict.accepted
+    assert verdict.reasons == (f'depth cannot be compared: {reason}',)
+    assert verdict.scores['trust'] == 0.0
+
+
+def test_a_black_picture_is_rejected():
+    verdict = judged(ramp(), np.zeros((*SIZE, 3), np.uint8))
+    assert not verdict.accepted
+    assert 'black_share 1 is above 0.9' in verdict.reasons
+
+
+def test_a_picture_that_hardly_changed_is_rejected():
+    verdict = judged(ramp(), request().picture)
+    assert verdict.reasons == ('source_distance 0 is below 0.01',)
+
+
+def test_only_the_second_of_two_equal_variants_is_rejected():
+    gate = Gate(GateConfig(), Told(ramp(), ramp(), ramp()))
+    same = translation(noise(1, 0, 200))
+    other_frame = replace(request(), picture=noise(2))
+    first, second, elsewhere = gate.judge([request(), request(), other_frame], [same, same, same])
+    assert first.accepted
+    assert second.reasons == ('variant_distance 0 is below 0.002',)
+    assert elsewhere.accepted
+
+
+def test_a_threshold_of_none_is_not_asked_for():
+    assert judged(ramp(), request().picture, min_source_distance=None).accepted
+
+
+def test_lost_translations_are_an_error():
+    with pytest.raises(ValueError, match='1 requests have 0 translations'):
+        Gate(GateConfig(), Told()).judge([request()], [])
+
+
+@pytest.mark.parametrize(
+    ('options', 'rule'),
+    [
+        ({'max_log_error': -1.0}, 'max_log_error must be a number >= 0, got -1.0'),
+        ({'min_trust': float('nan')}, 'min_trust must be a number >= 0, got nan'),
+        ({'window_px': 0}, 'window_px must be >= 1, got 0'),
+    ],
+)
+def test_thresholds_are_checked(options, rule):
+    with pytest.raises(ValueError, match=rule):
+        GateConfig(**options)
