@@ -38,12 +38,18 @@ class ManifestLine:
     """Hub id or folder of each model, by its part: `unet`, `controlnet`, `captioner`, ..."""
     seed: int
     """Of everything random in the making."""
+    caption: str | None = None
+    """What the source shows, in words; None where nobody looked."""
     prompt: str | None = None
     """Text that steered it; None where there was none."""
+    image_prompt: str | None = None
+    """File name of the photograph that steered it; None where there was none."""
     scores: dict[str, float] = field(default_factory=dict)
     """What the gate measured, by name."""
     accepted: bool
     """The gate's verdict; a student sees accepted pictures only, unless told otherwise."""
+    reasons: tuple[str, ...] = ()
+    """Why it was rejected."""
 
     def __post_init__(self) -> None:
         """Validate.

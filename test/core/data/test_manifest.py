@@ -12,7 +12,9 @@ def line(number=0, **changes):
         'translator': 'diffusion',
         'models': {'unet': 'some/unet', 'controlnet': 'some/depth'},
         'seed': 7,
-        'prompt': 'a street at night',
+        'caption': 'a street',
+        'prompt': 'At night, a street',
+        'image_prompt': 'n015.jpg',
         'scores': {'edges': 0.9},
         'accepted': True,
     }
@@ -20,7 +22,9 @@ def line(number=0, **changes):
 
 
 def test_what_was_added_is_read_back(tmp_path):
-    lines = [line(0), line(1, prompt=None, models={}, scores={}, accepted=False)]
+    lines = [line(0), line(1, accepted=False, reasons=('too dark', 'moved'))]
+    bare = {'caption': None, 'prompt': None, 'image_prompt': None, 'models': {}, 'scores': {}}
+    lines.append(line(2, **bare))
     append_manifest(tmp_path / 'new', lines[:1])
     append_manifest(tmp_path / 'new', lines[1:])
     assert read_manifest(tmp_path / 'new') == lines
