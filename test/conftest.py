@@ -1,9 +1,12 @@
 import json
 import math
+import os
 
 import numpy as np
 import pytest
 from ssd_depth_core.exact_depth import encode_exact_depth
+
+os.environ['HF_HUB_OFFLINE'] = '1'  # no test downloads; read once, at the hub's import
 
 CONDITIONS = ('day-clear', 'night')
 K = ((50.0, 0.0, 31.5), (0.0, 50.0, 31.5), (0.0, 0.0, 1.0))
@@ -149,3 +152,116 @@ def make_nuscenes():
         return root
 
     return make
+
+
+@pytest.fixture(scope='session')
+def tiny_diffusion(tmp_path_factory):
+    """Save a Stable Diffusion with ControlNet of random weights: 0.3 MB, for sides of even length.
+
+    Below it, `ip_adapter/ip_adapter.safetensors` and `ip_adapter/image_encoder` are an IP-Adapter.
+    """
+    from diffusers import (
+        AutoencoderKL,
+        ControlNetModel,
+        DDIMScheduler,
+        StableDiffusionControlNetPipeline,
+        UNet2DConditionModel,
+    )
+    from safetensors.torch import save_file
+    import torch
+    from transformers import (
+        CLIPTextConfig,
+        CLIPTextModel,
+        CLIPTokenizer,
+        CLIPVisionConfig,
+        CLIPVisionModelWithProjection,
+    )
+
+    root = tmp_path_factory.mktemp('tiny_diffusion')
+    words = tmp_path_factory.mktemp('tokenizer')
+    letters = 'abcdefghijklmnopqrstuvwxyz,'
+    start, end = '<|startoftext|>', '<|endoftext|>'
+    tokens = (*letters, *(f'{letter}</w>' for letter in letters), start, end)
+    (words / 'vocab.json').write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    (words / 'merges.txt').write_text('#version: 0.2\n')
+    blocks = {
+        'block_out_channels': (4, 8),
+        'down_block_types': ('DownBlock2D', 'CrossAttnDownBlock2D'),
+        'layers_per_block': 1,
+        'cross_attention_dim': 16,
+        'norm_num_groups': 1,
+        'attention_head_dim': 4,
+    }
+    transformer = {
+        'hidden_size': 16,
+        'intermediate_size': 16,
+        'num_attention_heads': 2,
+        'num_hidden_layers': 1,
+        'projection_dim': 16,
+    }
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        unet = UNet2DConditionModel(
+            **blocks, up_block_types=('CrossAttnUpBlock2D', 'UpBlock2D'), sample_size=16
+        )
+        controlnet = ControlNetModel(**blocks, conditioning_embedding_out_channels=(2, 4))
+        for layer in (
+            controlnet.controlnet_cond_embedding.conv_out,
+            *controlnet.controlnet_down_blocks,
+            controlnet.controlnet_mid_block,
+        ):
+            torch.nn.init.normal_(layer.weight, std=3.0)  # zero in a new ControlNet: no effect
+        StableDiffusionControlNetPipeline(
+            vae=AutoencoderKL(
+                block_out_channels=(4, 8),
+                down_block_types=('DownEncoderBlock2D',) * 2,
+                up_block_types=('UpDecoderBlock2D',) * 2,
+                norm_num_groups=2,
+            ),
+            text_encoder=CLIPTextModel(
+                CLIPTextConfig(
+                    vocab_size=len(tokens),
+                    bos_token_id=tokens.index(start),
+                    eos_token_id=tokens.index(end),
+                    pad_token_id=tokens.index(end),
+                    **transformer,
+                )
+            ),
+            tokenizer=CLIPTokenizer(
+                vocab=str(words / 'vocab.json'),
+                merges=str(words / 'merges.txt'),
+                model_max_length=77,
+            ),
+            unet=unet,
+            controlnet=controlnet,
+            scheduler=DDIMScheduler(
+                beta_start=0.00085,
+                beta_end=0.012,
+                beta_schedule='scaled_linear',
+                clip_sample=False,
+                set_alpha_to_one=False,
+                steps_offset=1,
+            ),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        ).save_pretrained(root)
+        encoder = CLIPVisionModelWithProjection(
+            CLIPVisionConfig(image_size=16, patch_size=8, **transformer)
+        )
+        encoder.save_pretrained(root / 'ip_adapter' / 'image_encoder')
+        weights = {
+            'image_proj.proj.weight': torch.randn(4 * 16, 16),
+            'image_proj.proj.bias': torch.randn(4 * 16),
+            'image_proj.norm.weight': torch.ones(16),
+            'image_proj.norm.bias': torch.zeros(16),
+        }
+        for number, name in enumerate(unet.attn_processors):
+            if name.endswith('attn2.processor'):
+                attention = unet.get_submodule(name.removesuffix('.processor'))
+                for part in 'kv':
+                    weights[f'ip_adapter.{number}.to_{part}_ip.weight'] = torch.randn(
+                        attention.to_k.weight.shape
+                    )
+        save_file(weights, root / 'ip_adapter' / 'ip_adapter.safetensors')
+    return root
