@@ -19,7 +19,7 @@ import time
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.data.draws import EndlessDraws
 from ssd_depth_core.data.frame_reader import Resize, Size
 from ssd_depth_core.data.index import FrameSource, IndexLine, Neighbour
@@ -89,7 +89,7 @@ def render_views(seed: int, size: Size) -> list[NDArray[np.uint8]]:
         `NUM_VIEWS` pictures, (H, W, 3) RGB.
     """
     with torch.inference_mode():
-        wanted: tuple[tuple[Condition, ...], ...] = (('day-clear',),) * NUM_VIEWS
+        wanted: tuple[tuple[RenderedCondition, ...], ...] = (('day-clear',),) * NUM_VIEWS
         pictures = random_pictures(seed, wanted, *size, torch.device('cpu'), NoiseBank())
         return [picture.images['day-clear'] for picture in pictures]
 

@@ -16,7 +16,7 @@ import shlex
 import sys
 import time
 
-from ssd_depth_core.conditions import Condition, CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS, RenderedCondition
 from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.synthdrive.drive import DriveConfig, render_drive
 from ssd_depth_core.synthdrive.materials import NoiseBank
@@ -28,7 +28,7 @@ NOISE = NoiseBank()
 """One for each process."""
 CAMERA_HZ = 12.0
 
-City = tuple[int, Condition, int, tuple[int, int]]
+City = tuple[int, RenderedCondition, int, tuple[int, int]]
 """Seed, condition, number of pictures, (H, W) in pixels."""
 
 
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     with get_context('spawn').Pool(options.processes) as pool:
         warm: City = (seeds[0], 'night', 1, SIZE)
         pool.map(render_city, [warm] * options.processes, chunksize=1)
-        for condition in CONDITIONS:
+        for condition in RENDERED_CONDITIONS:
             row: dict[str, object] = {'condition': condition}
             for name, render, pictures in (
                 ('drive_pictures_per_s', render_street, options.pictures),

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.conditions import Condition, CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS, RenderedCondition
 from ssd_depth_core.evaluation.trivial import road_depth, WALL_M
 from ssd_depth_core.metrics import depth_metrics, DepthMetrics, mean_metrics
 from ssd_depth_core.records import provenance, Result, write_result
@@ -69,12 +69,12 @@ def main(argv: list[str] | None = None) -> int:
     predictor = DepthPredictor.load(options.model)
     student = predictor.spec.name
     surest = f'{student}, surest {1 - LEAST_CONFIDENT:.0%} of pixels'
-    scores: dict[tuple[Condition, str], list[DepthMetrics]] = defaultdict(list)
+    scores: dict[tuple[RenderedCondition, str], list[DepthMetrics]] = defaultdict(list)
     with torch.inference_mode():
         noise = NoiseBank()
         for number in range(options.cities):
             print(f'\rcity {number + 1}/{options.cities}', end='', file=sys.stderr, flush=True)
-            wanted = (CONDITIONS,) * VIEWS_PER_CITY
+            wanted = (RENDERED_CONDITIONS,) * VIEWS_PER_CITY
             device = torch.device('cpu')
             for picture in random_pictures(FIRST_CITY + number, wanted, *SIZE, device, noise):
                 for condition, image in picture.images.items():

@@ -2,11 +2,15 @@
 
 from typing import get_args, Literal
 
-Condition = Literal['day-clear', 'night', 'day-rain', 'night-rain', 'fog', 'snow']
+RenderedCondition = Literal['day-clear', 'night', 'day-rain', 'night-rain', 'fog', 'snow']
+"""What SynthDrive renders."""
+Condition = Literal[RenderedCondition, 'low-sun']
+"""What a picture may show; random draws count from a condition's place, so new ones come last."""
+RENDERED_CONDITIONS: tuple[RenderedCondition, ...] = get_args(RenderedCondition)
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 
 
-def condition_of(description: str) -> Condition:
+def condition_of(description: str) -> RenderedCondition:
     """Tell a nuScenes scene's condition from its description, as md4all and SSD do.
 
     'night' in it means night, else day; 'rain' means rain, else clear. 'fog' and 'snow', which

@@ -16,7 +16,7 @@ import multiprocessing
 from pathlib import Path
 from typing import Any, Literal
 
-from ssd_depth_core.conditions import Condition, CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS, RenderedCondition
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.index import Split
 from ssd_depth_core.records import code_commit
@@ -43,7 +43,7 @@ from training._cli import config_of, device_of, run, stage_parser
 from training._stages import end_with_parent
 
 PRESETS = Path(__file__).parents[1] / 'config/data/synthdrive'
-DESCRIPTIONS: dict[Condition, str] = {
+DESCRIPTIONS: dict[RenderedCondition, str] = {
     'day-clear': 'Synthetic street, clear day',
     'night': 'Synthetic street, night',
     'day-rain': 'Synthetic street, rain',
@@ -70,9 +70,9 @@ class RenderConfig(DriveConfig):
     """Of these streets, those before the ones to test on."""
     num_test_streets: int = 0
     """Of these streets, the last."""
-    conditions: tuple[Condition, ...] = CONDITIONS
+    conditions: tuple[RenderedCondition, ...] = RENDERED_CONDITIONS
     """Under which every street is driven."""
-    train_conditions: tuple[Condition, ...] | None = None
+    train_conditions: tuple[RenderedCondition, ...] | None = None
     """Of these, those under which streets to train on are driven; None: all. The papers train on
     clear days alone, and pictures that nobody reads cost the most time here."""
     jpeg_quality: int = 90
@@ -115,7 +115,7 @@ class RenderConfig(DriveConfig):
                 f'got {self.train_conditions}'
             )
 
-    def conditions_of(self, split: Split) -> tuple[Condition, ...]:
+    def conditions_of(self, split: Split) -> tuple[RenderedCondition, ...]:
         """Say under which conditions a street is driven.
 
         Args:
@@ -137,7 +137,7 @@ class Job:
     format: Format
     config: RenderConfig
     """With the street's own seed."""
-    condition: Condition
+    condition: RenderedCondition
     split: Split
     device: str
 

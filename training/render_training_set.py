@@ -16,7 +16,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
@@ -46,7 +46,7 @@ class TrainingSetConfig:
     """Probability that a car stands 2.5 to 7 m ahead of the camera's, as at a red light."""
     terrain: Literal['flat', 'hilly'] = 'flat'
     """Whether roads are straight and level, or bend and climb."""
-    conditions: tuple[Condition, ...] = ('day-clear', 'night', 'day-rain')
+    conditions: tuple[RenderedCondition, ...] = ('day-clear', 'night', 'day-rain')
     """Validation views are shown in all of them, training views in one each, in turn."""
     num_workers: int = 2
     """Processes, one thread each; 1 on a GPU."""

@@ -6,7 +6,7 @@ from typing import Literal
 from zlib import crc32
 
 import numpy as np
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.synthdrive import lidar
 from ssd_depth_core.synthdrive.actors import Actors
 from ssd_depth_core.synthdrive.camera import Camera, untile
@@ -95,7 +95,7 @@ class DriveConfig:
 
 
 def render_drive(
-    config: DriveConfig, condition: Condition, device: torch.device
+    config: DriveConfig, condition: RenderedCondition, device: torch.device
 ) -> Iterator[CameraFrame | LidarSweep]:
     """Record a drive.
 
@@ -165,7 +165,9 @@ def _generator(*key: int) -> torch.Generator:
 class Stage:
     """Put city, car and everything else that moves where they are at an instant."""
 
-    def __init__(self, config: DriveConfig, condition: Condition, device: torch.device) -> None:
+    def __init__(
+        self, config: DriveConfig, condition: RenderedCondition, device: torch.device
+    ) -> None:
         """Draw the drive.
 
         Args:

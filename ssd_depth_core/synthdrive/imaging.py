@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 import math
 
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.synthdrive.pooling import grow, shrink
 import torch
 from torch.nn import functional
@@ -43,7 +43,7 @@ class Sensor:
     """1 leaves colours as they are."""
 
 
-def draw_sensor(condition: Condition, generator: torch.Generator) -> Sensor:
+def draw_sensor(condition: RenderedCondition, generator: torch.Generator) -> Sensor:
     """Draw a camera.
 
     Args:

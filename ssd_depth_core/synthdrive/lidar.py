@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.synthdrive.camera import TILE
 from ssd_depth_core.synthdrive.ground import GROUND
 from ssd_depth_core.synthdrive.lighting import Scene
@@ -23,7 +23,11 @@ GROUND_REFLECTANCE = 0.12
 """Of dry asphalt, in the infrared, seen from above; at a grazing angle less comes back."""
 WET_LOSS = 0.75
 """Share of the echo that a film of water mirrors away from the LiDAR."""
-FALSE_ECHOES: dict[Condition, float] = {'day-rain': 0.002, 'night-rain': 0.002, 'snow': 0.01}
+FALSE_ECHOES: dict[RenderedCondition, float] = {
+    'day-rain': 0.002,
+    'night-rain': 0.002,
+    'snow': 0.01,
+}
 """Share of rays that a drop or a flake sends back."""
 FALSE_RANGE_M = 4.0
 """Mean distance of those beyond the minimum range: farther drops fill too little of the beam."""
@@ -43,7 +47,7 @@ class Air:
     """Share of rays, in [0, 1]."""
 
 
-def air_of(condition: Condition, sky: Sky) -> Air:
+def air_of(condition: RenderedCondition, sky: Sky) -> Air:
     """Tell the weather that the camera sees to the LiDAR.
 
     Args:

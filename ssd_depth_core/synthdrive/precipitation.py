@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.synthdrive.pooling import grow, shrink
 import torch
 from torch.nn import functional
@@ -29,7 +29,7 @@ class Precipitation:
     """Else by the sky."""
 
 
-def draw_precipitation(condition: Condition, generator: torch.Generator) -> Precipitation:
+def draw_precipitation(condition: RenderedCondition, generator: torch.Generator) -> Precipitation:
     """Draw weather.
 
     Args:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.geometry.pose import invert, transform_from_euler
 from ssd_depth_core.synthdrive.camera import Camera
 from ssd_depth_core.synthdrive.imaging import AutoExposure, draw_sensor, expose
@@ -51,7 +51,7 @@ class Picture:
     """Hold pixel-aligned pictures of one view and their exact depth."""
 
     view: RandomView
-    images: dict[Condition, NDArray[np.uint8]]
+    images: dict[RenderedCondition, NDArray[np.uint8]]
     """(H, W, 3) RGB by condition."""
     depth: NDArray[np.float32]
     """(H, W) [m]; inf for the sky."""
@@ -118,7 +118,7 @@ def on_terrain(view: RandomView, terrain: Terrain) -> RandomView:
 
 def random_pictures(
     city_seed: int,
-    conditions: tuple[tuple[Condition, ...], ...],
+    conditions: tuple[tuple[RenderedCondition, ...], ...],
     height: int,
     width: int,
     device: torch.device,
@@ -160,7 +160,7 @@ def random_pictures(
             depth = geometry.depth().cpu().numpy()
             if np.quantile(depth, 0.1) > 1.0 and np.median(depth) > 2.5:
                 break
-        images: dict[Condition, NDArray[np.uint8]] = {}
+        images: dict[RenderedCondition, NDArray[np.uint8]] = {}
         for condition in wanted:
             generator = torch.Generator().manual_seed(view_seed)
             sky = draw_sky(condition, view_seed)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image, check_intrinsics
-from ssd_depth_core.conditions import Condition
+from ssd_depth_core.conditions import RenderedCondition
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.geometry.pose import euler_of, invert
 from ssd_depth_core.synthdrive.sensors import CameraFrame, LidarSweep
@@ -42,7 +42,7 @@ class Traversal:
 
     name: str
     """Unique in the data set; the name of its folder."""
-    condition: Condition
+    condition: RenderedCondition
     """Light and weather."""
     split: Literal['train', 'validation', 'test']
     """The same for all conditions of one street."""

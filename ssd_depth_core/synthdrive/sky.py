@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from ssd_depth_core.conditions import Condition, CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS, RenderedCondition
 
 KOSCHMIEDER = 3.912
 """Extinction times meteorological visibility, at which 2 % of a contrast is left: -ln 0.02."""
@@ -37,7 +37,7 @@ class Sky:
     """Share of what faces upwards that is covered, in [0, 1]."""
 
 
-def draw_sky(condition: Condition, seed: int) -> Sky:
+def draw_sky(condition: RenderedCondition, seed: int) -> Sky:
     """Draw the light and weather of one scene.
 
     Args:
@@ -47,7 +47,7 @@ def draw_sky(condition: Condition, seed: int) -> Sky:
     Returns:
         The sky.
     """
-    rng = np.random.default_rng([seed, 10, CONDITIONS.index(condition)])
+    rng = np.random.default_rng([seed, 10, RENDERED_CONDITIONS.index(condition)])
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(12.0, 75.0))
     level = np.cos(elevation)
     sun_at = (level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation))

@@ -1,4 +1,4 @@
-from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS
 from ssd_depth_core.records import read_result
 import synthdrive_speed
 
@@ -36,7 +36,7 @@ def test_figures_are_written_only_when_asked_for(tmp_path, capsys, monkeypatch):
     ]
     assert synthdrive_speed.main(arguments) == 0
     result = read_result(path)
-    assert [row['condition'] for row in result.rows] == list(CONDITIONS)
+    assert [row['condition'] for row in result.rows] == list(RENDERED_CONDITIONS)
     assert all(row['drive_pictures_per_s'] > 0 for row in result.rows)
     assert all(row['random_pictures_per_s'] > 0 for row in result.rows)
     assert len(capsys.readouterr().out.splitlines()) == 6

@@ -1,5 +1,5 @@
 import pytest
-from ssd_depth_core.conditions import condition_of, CONDITIONS
+from ssd_depth_core.conditions import condition_of, CONDITIONS, RENDERED_CONDITIONS
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,11 @@ from ssd_depth_core.conditions import condition_of, CONDITIONS
 )
 def test_condition_follows_words_of_description(description: str, condition: str) -> None:
     assert condition_of(description) == condition
-    assert condition in CONDITIONS
+    assert condition in RENDERED_CONDITIONS
+
+
+def test_what_cannot_be_rendered_comes_last() -> None:
+    # Skies are drawn from a condition's place: a rendered set must not change with this list.
+    rendered = ('day-clear', 'night', 'day-rain', 'night-rain', 'fog', 'snow')
+    assert rendered == RENDERED_CONDITIONS
+    assert (*rendered, 'low-sun') == CONDITIONS

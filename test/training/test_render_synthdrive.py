@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from ssd_depth_core.conditions import condition_of, CONDITIONS
-from ssd_depth_core.config import load_yaml
+from ssd_depth_core.conditions import condition_of, RENDERED_CONDITIONS
+from ssd_depth_core.config import from_dict, load_yaml
 from ssd_depth_core.data.nuscenes import NuScenes, read_lidar
 from ssd_depth_core.exact_depth import decode_exact_depth
 
@@ -190,7 +190,7 @@ def test_robotcar_format_drives_with_robotcars_rig(tmp_path, config_path):
 
 def test_descriptions_tell_the_condition():
     assert {c: condition_of(description) for c, description in DESCRIPTIONS.items()} == {
-        condition: condition for condition in CONDITIONS
+        condition: condition for condition in RENDERED_CONDITIONS
     }
 
 
@@ -216,6 +216,11 @@ def test_config_out_of_range_is_refused(fields, message):
         RenderConfig(**{'seed': 0, 'duration_s': 1.0, **fields})
 
 
+def test_low_sun_is_no_condition_to_render():
+    with pytest.raises(ValueError, match="conditions must be one of day-clear, .*, got 'low-sun'"):
+        from_dict(RenderConfig, {'seed': 0, 'duration_s': 1.0, 'conditions': ['low-sun']}, 'test')
+
+
 def test_presets_hold_out_streets_that_nobody_else_has():
     presets = {path.stem: load_yaml(RenderConfig, path) for path in PRESETS.glob('*.yaml')}
     assert set(presets) == {'tiny', 'small', 'large', 'teachers'}
@@ -226,7 +231,7 @@ def test_presets_hold_out_streets_that_nobody_else_has():
         held_out = config.num_validation_streets, config.num_test_streets
         assert min(held_out) >= 1
         assert sum(held_out) < config.num_streets
-    assert presets['small'].conditions == presets['large'].conditions == CONDITIONS
+    assert presets['small'].conditions == presets['large'].conditions == RENDERED_CONDITIONS
     assert len(presets['large'].mounts().cameras) == 6
 
 

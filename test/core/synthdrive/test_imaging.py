@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS
 from ssd_depth_core.synthdrive.imaging import (
     ADAPTATION_S,
     AutoExposure,
@@ -191,13 +191,13 @@ def test_night_is_exposed_less_longer_and_noisier():
 
 
 def test_twins_share_the_lens():
-    day, *others = (draw_sensor(condition, seeded(5)) for condition in CONDITIONS)
+    day, *others = (draw_sensor(condition, seeded(5)) for condition in RENDERED_CONDITIONS)
     for sensor in others:
         for name in ('vignetting', 'white_balance', 'toe', 'gamma', 'saturation', 'longest_s'):
             assert getattr(sensor, name) == getattr(day, name)
 
 
 def test_sensor_follows_the_seed():
-    for condition in CONDITIONS:
+    for condition in RENDERED_CONDITIONS:
         assert draw_sensor(condition, seeded(3)) == draw_sensor(condition, seeded(3))
         assert draw_sensor(condition, seeded(3)) != draw_sensor(condition, seeded(4))

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS
 from ssd_depth_core.synthdrive.camera import untile
 from ssd_depth_core.synthdrive.lighting import Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
@@ -219,7 +219,7 @@ def test_lighting_leaves_depth_alone(builder, camera_at, noise):
     builder.add(Shape.ELLIPSOID, (0, 1.0, 1.5), (0.5, 1.0, 1.5), GREY)
     geometry = Geometry(scene(builder), camera_at(), noise)
     before = geometry.depth().clone()
-    for condition in CONDITIONS:
+    for condition in RENDERED_CONDITIONS:
         radiance = geometry.radiance(draw_sky(condition, 1), EGO)
         assert radiance.isfinite().all()
         assert radiance.min() >= 0

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS
 from ssd_depth_core.synthdrive.precipitation import draw_precipitation, fall, Precipitation
 import torch
 
@@ -21,7 +21,7 @@ def fallen(weather, radiance=FLAT, depth=FAR, seed=0, time_s=0.005):
 
 
 def test_only_rain_has_streaks_and_drops_and_only_snow_flakes():
-    for condition in CONDITIONS:
+    for condition in RENDERED_CONDITIONS:
         drawn = [draw_precipitation(condition, seeded(seed)) for seed in range(20)]
         rain = condition in ('day-rain', 'night-rain')
         assert all((weather.streaks > 0) == rain for weather in drawn)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import draw_view, on_terrain, random_pictures
 from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
@@ -18,7 +18,7 @@ def pictures(city, conditions, height=64, width=96):
 @pytest.fixture(scope='module')
 def twins():
     """Two views of each of two cities, in all conditions."""
-    return [p for city in (1, 2) for p in pictures(city, (CONDITIONS,) * 2)]
+    return [p for city in (1, 2) for p in pictures(city, (RENDERED_CONDITIONS,) * 2)]
 
 
 def test_twins_are_aligned_by_one_exact_depth(twins):
@@ -26,12 +26,12 @@ def test_twins_are_aligned_by_one_exact_depth(twins):
         assert picture.depth.shape == (64, 96)
         assert picture.depth.dtype == np.float32
         assert (picture.depth > 0).all()
-        assert tuple(picture.images) == CONDITIONS
+        assert tuple(picture.images) == RENDERED_CONDITIONS
         assert all(i.shape == (64, 96, 3) and i.dtype == np.uint8 for i in picture.images.values())
 
 
 def test_depth_does_not_depend_on_the_condition(twins):
-    for condition in CONDITIONS:
+    for condition in RENDERED_CONDITIONS:
         alone = pictures(1, ((condition,),) * 2)
         for picture, twin in zip(alone, twins, strict=False):
             assert list(picture.images) == [condition]

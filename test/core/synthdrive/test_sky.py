@@ -2,10 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.conditions import RENDERED_CONDITIONS
 from ssd_depth_core.synthdrive.sky import draw_sky
 
-SKIES = {condition: [draw_sky(condition, seed) for seed in range(40)] for condition in CONDITIONS}
+SKIES = {
+    condition: [draw_sky(condition, seed) for seed in range(40)]
+    for condition in RENDERED_CONDITIONS
+}
 
 
 def test_sky_follows_seed_and_condition():
