@@ -1,0 +1,44 @@
+"""Rain by day: clouds, a wet road, spray, and drops on their way down."""
+
+import numpy as np
+from numpy.typing import NDArray
+from ssd_depth_core.gdt.procedural.air import (
+    draw_visibility,
+    extinction,
+    through_air,
+    transmission,
+)
+from ssd_depth_core.gdt.procedural.config import ProceduralConfig
+from ssd_depth_core.gdt.procedural.falling import rain_streaks
+from ssd_depth_core.gdt.procedural.overcast import overcast
+from ssd_depth_core.gdt.procedural.scene import Scene
+from ssd_depth_core.gdt.procedural.wet_road import wet_road
+
+_CLOUDS = (0.4, 0.7)
+"""Linear luminance of a rainy sky."""
+_EXPOSURE_S = (0.003, 0.01)
+"""Of a camera in rain by day."""
+
+
+def rain(
+    scene: Scene, strength: float, config: ProceduralConfig, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Let it rain by day.
+
+    Args:
+        scene: The clear frame.
+        strength: In (0, 1].
+        config: Visibilities and drops on the lens.
+        rng: Of the picture.
+
+    Returns:
+        (H, W, 3) linear.
+    """
+    beta = strength * extinction(draw_visibility(rng, config.rain_visibility_m))
+    cloud = rng.uniform(*_CLOUDS)
+    light = wet_road(overcast(scene, strength, cloud), scene, strength)
+    spray = 1 + 2 * np.exp(np.clip(scene.height, 0, None) / np.float32(-1.0))
+    airlight = np.full(3, 0.8 * cloud, np.float32)
+    light = through_air(light, transmission(scene.depth * spray, beta), airlight)
+    veil = rain_streaks(scene, rng.uniform(*_EXPOSURE_S), rng)[..., None]
+    return light + veil * np.float32(strength) * (np.float32(cloud) - light)
