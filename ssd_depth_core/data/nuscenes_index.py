@@ -35,6 +35,9 @@ class NuScenesIndexConfig:
     """Of the training frames; None for all. Validation and test always take all."""
     min_speed_mps: float = 0.5
     """Training frames in which the car is slower are dropped; validation and test keep theirs."""
+    neighbour_step: int = 1
+    """Which picture of its camera, counted from a training frame, is its neighbour on either side:
+    1 the next one. Farther apart, pictures show more parallax, which small ones need."""
     validation_share: float = 0.05
     """Share of the official training scenes that validate, in [0, 1]."""
     default_split: Split | None = None
@@ -59,6 +62,8 @@ class NuScenesIndexConfig:
             raise ValueError('train_conditions must be one or more, or null for all, got none')
         if self.min_speed_mps < 0:
             raise ValueError(f'min_speed_mps must be >= 0, got {self.min_speed_mps:g}')
+        if self.neighbour_step < 1:
+            raise ValueError(f'neighbour_step must be >= 1, got {self.neighbour_step}')
         if not 0 <= self.validation_share <= 1:
             raise ValueError(f'validation_share must be in [0, 1], got {self.validation_share:g}')
 
@@ -168,6 +173,7 @@ def _frames(
             f'{data.root / data.version} contradict themselves, copy all of them again'
         )
     has_exact_depth = (data.root / 'exact_depth').is_dir()
+    step = config.neighbour_step if training else 1
     frames = []
     for record in records:
         if not record.is_key_frame and (config.key_frames_only or not training):
@@ -184,8 +190,8 @@ def _frames(
         frames.append(
             _Frame(
                 target=record,
-                previous=_linked(record, 'prev', by_token, scene),
-                next=_linked(record, 'next', by_token, scene),
+                previous=_linked(record, 'prev', step, by_token, scene),
+                next=_linked(record, 'next', step, by_token, scene),
                 sweep=sweep,
                 exact_depth=exact_depth if has_exact_depth else None,
             )
@@ -201,26 +207,30 @@ def _frames(
 def _linked(
     record: SensorRecord,
     link: Literal['prev', 'next'],
+    step: int,
     by_token: dict[str, SensorRecord],
     scene: SceneRecord,
 ) -> SensorRecord | None:
-    """Follow a record's link in time."""
-    token = record.prev_token if link == 'prev' else record.next_token
-    if not token:
-        return None
-    other = by_token.get(token)
-    if other is None or other.channel != record.channel:
-        raise ValueError(
-            f'{scene.name}: {link} of {record.path.name} is {token!r}, which is no record of this '
-            'scene and channel; the tables are of different downloads, copy all of them again'
-        )
-    lead_us = other.timestamp_us - record.timestamp_us
-    if lead_us == 0 or (lead_us > 0) != (link == 'next'):
-        raise ValueError(
-            f'{scene.name}: {link} of {record.path.name} is {other.path.name}, {lead_us} us '
-            'later; the tables contradict themselves, copy all of them again'
-        )
-    return other
+    """Follow a record's link in time, several times over; None where the drive ends before."""
+    for _ in range(step):
+        token = record.prev_token if link == 'prev' else record.next_token
+        if not token:
+            return None
+        other = by_token.get(token)
+        if other is None or other.channel != record.channel:
+            raise ValueError(
+                f'{scene.name}: {link} of {record.path.name} is {token!r}, which is no record of '
+                'this scene and channel; the tables are of different downloads, copy all of them '
+                'again'
+            )
+        lead_us = other.timestamp_us - record.timestamp_us
+        if lead_us == 0 or (lead_us > 0) != (link == 'next'):
+            raise ValueError(
+                f'{scene.name}: {link} of {record.path.name} is {other.path.name}, {lead_us} us '
+                'later; the tables contradict themselves, copy all of them again'
+            )
+        record = other
+    return record
 
 
 def _dismissal(frame: _Frame, condition: Condition, config: NuScenesIndexConfig) -> str | None:

@@ -117,6 +117,19 @@ def test_neighbours_are_the_sweeps_around(whole):
         np.testing.assert_allclose(neighbour.T_source_target, expected, atol=1e-5)
 
 
+def test_neighbours_may_lie_farther_apart(whole):
+    config = replace(CONFIG, key_frames_only=False, neighbour_step=3)
+    lines = index_nuscenes(whole, config)[0]
+    assert len(lines['train']) == 15 - 2 * 3
+    for line in lines['train']:
+        for neighbour, sign in ((line.previous, 1), (line.next, -1)):
+            lead_us = (line.timestamp_us - neighbour.timestamp_us) * sign
+            assert lead_us == pytest.approx(3e6 / 12, abs=2)
+            assert neighbour.T_source_target[2][3] == pytest.approx(sign * 8.0 / 4, abs=1e-5)
+        assert line.speed_mps == pytest.approx(8.0, rel=1e-4)
+    assert lines['test'] == index_nuscenes(whole, CONFIG)[0]['test']  # not trained on
+
+
 def test_sweep_comes_through_both_ego_poses(whole):
     line = index_nuscenes(whole, CONFIG)[0]['train'][0]
     assert (
@@ -334,6 +347,7 @@ def test_a_scene_without_description_is_refused(root):
         ({'channels': ('CAM_BACK', 'CAM_BACK')}, 'each once'),
         ({'train_conditions': ()}, 'train_conditions must be'),
         ({'min_speed_mps': -1.0}, 'min_speed_mps must be >= 0'),
+        ({'neighbour_step': 0}, 'neighbour_step must be >= 1, got 0'),
         ({'validation_share': 1.5}, r'validation_share must be in \[0, 1\], got 1.5'),
     ],
 )
