@@ -7,8 +7,10 @@ pieces of words, for a handful of prompts needs no more.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+import json
 from pathlib import Path
 import shutil
+from typing import Any
 
 from diffusers import (
     AutoencoderTiny,
@@ -324,12 +326,15 @@ def join_pipeline(
     return pipeline
 
 
-def save_pipeline(pipeline: StableDiffusionControlNetPipeline, folder: Path) -> None:
+def save_pipeline(
+    pipeline: StableDiffusionControlNetPipeline, folder: Path, info: dict[str, Any]
+) -> None:
     """Write the pipeline, replacing an old one when the new one is whole.
 
     Args:
         pipeline: What `join_pipeline` gave.
         folder: Where to; below it lies one folder a part.
+        info: How the weights were made, for `training.json` beside them.
 
     Raises:
         OSError: If it cannot be written.
@@ -338,6 +343,7 @@ def save_pipeline(pipeline: StableDiffusionControlNetPipeline, folder: Path) -> 
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)
     pipeline.save_pretrained(new)
+    (new / 'training.json').write_text(json.dumps(info, indent=2) + '\n')
     if folder.exists():
         folder.rename(old)
     new.rename(folder)

@@ -1,3 +1,6 @@
+from dataclasses import replace
+import json
+
 import pytest
 from ssd_depth_core.gdt.small_pipeline import (
     build_autoencoder,
@@ -73,11 +76,12 @@ def test_saved_folder_draws_the_same_picture(pipeline, tmp_path):
     picture = draw(pipeline, 'at night', near=1.0)
     assert picture.shape == (1, 16, 32, 3)
     for _ in range(2):  # the second replaces the first
-        save_pipeline(pipeline, tmp_path / 'pipeline')
+        save_pipeline(pipeline, tmp_path / 'pipeline', {'step': 3})
     loaded = StableDiffusionControlNetPipeline.from_pretrained(tmp_path / 'pipeline')
     loaded.set_progress_bar_config(disable=True)
     assert torch.equal(draw(loaded, 'at night', near=1.0), picture)
     assert [path.name for path in tmp_path.iterdir()] == ['pipeline']
+    assert json.loads((tmp_path / 'pipeline' / 'training.json').read_text()) == {'step': 3}
 
 
 def test_depth_and_prompt_steer_from_the_first_step(pipeline):
@@ -102,7 +106,5 @@ def test_pure_noise_holds_no_trace_of_the_picture(pipeline):
     ],
 )
 def test_parts_that_do_not_fit_are_named(change, message):
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match=message):
         replace(TINY, **change)
