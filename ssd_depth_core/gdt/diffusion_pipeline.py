@@ -1,0 +1,178 @@
+"""Stable Diffusion with a depth ControlNet and an IP-Adapter, put together from local files.
+
+Importing this waits for torch, transformers and diffusers; whoever only reads configs need not.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
+from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
+
+allow_cpu_torchvision()  # before diffusers imports torchvision
+
+from diffusers import (  # noqa: E402
+    ControlNetModel,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    LCMScheduler,
+    StableDiffusionControlNetPipeline,
+    UniPCMultistepScheduler,
+)
+from diffusers.models.embeddings import ImageProjection  # noqa: E402
+import torch  # noqa: E402
+
+SCHEDULERS = {
+    'unipc': UniPCMultistepScheduler,
+    'dpmsolver': DPMSolverMultistepScheduler,
+    'ddim': DDIMScheduler,
+    'lcm': LCMScheduler,
+}
+LORA_WEIGHTS = 'pytorch_lora_weights.safetensors'
+"""The name under which diffusers saves a LoRA."""
+
+
+class GuidedPipeline(StableDiffusionControlNetPipeline):
+    """Give each picture of a batch its own photograph.
+
+    Differs: diffusers shows every picture of a batch all the photographs that are passed.
+    """
+
+    def prepare_ip_adapter_image_embeds(
+        self,
+        ip_adapter_image: list[Any],
+        ip_adapter_image_embeds: None,
+        device: torch.device,
+        num_images_per_prompt: int,
+        do_classifier_free_guidance: bool,
+    ) -> list[torch.Tensor]:
+        """Encode one photograph a picture; called by diffusers.
+
+        Args:
+            ip_adapter_image: PIL images, one a picture.
+            ip_adapter_image_embeds: Not used.
+            device: Of the result.
+            num_images_per_prompt: Not used.
+            do_classifier_free_guidance: Whether to put the embeddings of no photograph in front.
+
+        Returns:
+            One tensor for the one IP-Adapter: (B or 2 B, 1 photograph, ...).
+        """
+        (projection,) = self.unet.encoder_hid_proj.image_projection_layers
+        shown, unshown = self.encode_image(
+            ip_adapter_image, device, 1, not isinstance(projection, ImageProjection)
+        )
+        embeds = torch.cat([unshown, shown]) if do_classifier_free_guidance else shown
+        return [embeds[:, None]]
+
+
+def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeline:
+    """Put the networks together.
+
+    Args:
+        config: Which, and how they save memory.
+        device: Where they run.
+
+    Returns:
+        The pipeline, on the device unless it is offloaded.
+
+    Raises:
+        FileNotFoundError: If a model is not on this machine, or not whole.
+        ValueError: If models do not fit each other, the model has no safety checker though one is
+            asked for, `size` does not fit the autoencoder, or a CPU is to be offloaded.
+        ImportError: If a LoRA is asked for and peft is not installed.
+    """
+    # Never from the hub: workers of one run would all fetch the same gigabytes. Never pickles:
+    # they can run code.
+    local: dict[str, Any] = {'local_files_only': True, 'use_safetensors': True}
+    dtype = _dtype_of(config, device)
+    parts: dict[str, Any] = {}
+    if config.controlnet is not None:
+        with _named('ControlNet', config.controlnet):
+            parts['controlnet'] = ControlNetModel.from_pretrained(
+                config.controlnet, dtype=dtype, **local
+            )
+    if not config.safety_checker:
+        parts |= {'safety_checker': None, 'requires_safety_checker': False}
+    with _named('diffusion model', config.model):
+        pipeline = GuidedPipeline.from_pretrained(config.model, dtype=dtype, **local, **parts)
+    _check_fit(pipeline, config)
+    pipeline.scheduler = SCHEDULERS[config.scheduler].from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    if config.lora is not None:
+        _merge_lora(pipeline, config.lora)
+    if config.ip_adapter is not None:
+        # After the LoRA, whose layers would replace the ones that the IP-Adapter hangs on.
+        with _named('IP-Adapter', config.ip_adapter, config.ip_adapter_subfolder):
+            pipeline.load_ip_adapter(
+                config.ip_adapter,
+                subfolder=config.ip_adapter_subfolder,
+                weight_name=config.ip_adapter_weights,
+                local_files_only=True,
+            )
+    if config.attention_slicing:
+        pipeline.enable_attention_slicing()
+    if config.vae_slicing:
+        pipeline.vae.enable_slicing()
+    if config.vae_tiling:
+        pipeline.vae.enable_tiling()
+    if not config.cpu_offload:
+        return pipeline.to(device)
+    if device.type == 'cpu':
+        raise ValueError('cpu_offload moves networks off a GPU, got a CPU; set it to false')
+    pipeline.enable_model_cpu_offload(device=device)
+    return pipeline
+
+
+def _dtype_of(config: DiffusionConfig, device: torch.device) -> torch.dtype:
+    if config.dtype == 'auto':
+        return torch.float32 if device.type == 'cpu' else torch.float16
+    return getattr(torch, config.dtype)
+
+
+def _check_fit(pipeline: GuidedPipeline, config: DiffusionConfig) -> None:
+    if config.safety_checker and pipeline.safety_checker is None:
+        raise ValueError(
+            f'diffusion model {config.model} has no safety checker; set safety_checker to false'
+        )
+    factor = pipeline.vae_scale_factor
+    if any(side % factor for side in config.size):
+        raise ValueError(
+            f'size must be a multiple of {factor} px on both sides, by which the autoencoder of '
+            f'{config.model} shrinks pictures, got {config.size}'
+        )
+    unet, controlnet = pipeline.unet.config, pipeline.controlnet.config
+    for name in ('cross_attention_dim', 'in_channels', 'block_out_channels'):
+        if unet[name] != controlnet[name]:
+            raise ValueError(
+                f'ControlNet {config.controlnet} must have the {name} of {config.model}, '
+                f'{unet[name]}, got {controlnet[name]}; take the one that was trained for it'
+            )
+
+
+def _merge_lora(pipeline: GuidedPipeline, lora: str) -> None:
+    try:
+        import peft  # noqa: F401  # diffusers reads LoRAs through it
+    except ImportError:
+        raise ImportError(f'LoRA {lora} needs peft; install it with `pip install peft`') from None
+    with _named('LoRA', lora):
+        pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHTS, local_files_only=True)
+    pipeline.fuse_lora()
+    pipeline.unload_lora_weights()
+
+
+@contextmanager
+def _named(part: str, model: str, subfolder: str | None = None) -> Iterator[None]:
+    """Turn the many errors of loading into one that says what is missing and what to do."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        # Repositories also hold pickles and other frameworks' copies of the same weights.
+        include = f'{subfolder}/*' if subfolder else '*'
+        raise FileNotFoundError(
+            f'{part} {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '
+            f"Fetch it with `hf download {model} --include '{include}.json' "
+            f"--include '{include}.txt' --include '{include}.safetensors'`, or name a folder "
+            'written by save_pretrained'
+        ) from None
