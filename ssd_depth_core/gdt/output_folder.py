@@ -1,0 +1,178 @@
+"""The folder of translated pictures: one writer, and at no instant anything that half counts.
+
+<out>/config.yaml           what all pictures in it were made with
+<out>/manifest.jsonl        see `data/manifest.py`
+<out>/<condition>/*.png     the pictures; one without a line in the manifest counts for nothing
+<out>/failures.jsonl        what the last run could not make, and why; none: all was made
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ssd_depth_core.checks import check_file
+from ssd_depth_core.config import flattened, read_yaml, to_dict
+from ssd_depth_core.data.manifest import append_manifest, ManifestLine, NAME, read_manifest
+from ssd_depth_core.gdt.pipeline import Failure, Made
+import yaml
+
+CONFIG = 'config.yaml'
+FAILURES = 'failures.jsonl'
+PARTIAL = '.partial'
+"""Ending of a file that is being written."""
+
+
+class OutputFolder:
+    """Write pictures and their lines; `open_output` gives one."""
+
+    def __init__(self, path: Path, lines: Sequence[ManifestLine]) -> None:
+        """Hold the folder.
+
+        Args:
+            path: The folder, locked.
+            lines: Its manifest.
+        """
+        self.path = path
+        self.lines = lines
+
+    def add(self, made: Sequence[Made]) -> None:
+        """Write pictures, then their lines; both are on the disk when this returns.
+
+        Args:
+            made: In the order of the lines.
+
+        Raises:
+            OSError: If the disk is full; what was added before is whole, and counts.
+        """
+        try:
+            for picture in made:
+                _write(self.path / picture.line.path, picture.png)
+            for folder in {(self.path / picture.line.path).parent for picture in made}:
+                _sync(folder)  # the names too, or a power cut leaves lines without pictures
+            append_manifest(self.path, [picture.line for picture in made])
+        except OSError as error:
+            raise OSError(
+                f'pictures cannot be written to {self.path} ({error.strerror}); make room and '
+                'run the same command again, which goes on from here'
+            ) from error
+
+    def note(self, failures: Sequence[Failure]) -> None:
+        """List what could not be made.
+
+        Args:
+            failures: Of a batch; possibly none.
+        """
+        if failures:
+            with (self.path / FAILURES).open('a') as file:
+                file.writelines(json.dumps(to_dict(failure)) + '\n' for failure in failures)
+
+
+@contextlib.contextmanager
+def open_output(path: Path, config: dict[str, Any]) -> Iterator[OutputFolder]:
+    """Enter a folder that nobody else writes to, new or begun by the same config.
+
+    Args:
+        path: Made where missing.
+        config: Resolved, plain values.
+
+    Yields:
+        The folder, locked as long as the context lasts.
+
+    Raises:
+        BlockingIOError: If another run writes to it.
+        FileNotFoundError: If a picture of the manifest is gone.
+        ValueError: If its pictures were made with another config.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / '.lock').open('ab') as lock:
+        _lock(lock, path)
+        lines = made_so_far(path, config)
+        for left in path.glob(f'*/.*{PARTIAL}'):
+            left.unlink()
+        (path / FAILURES).unlink(missing_ok=True)
+        _write(path / CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
+        yield OutputFolder(path, lines)
+
+
+def made_so_far(path: Path, config: dict[str, Any]) -> list[ManifestLine]:
+    """Read what a folder holds, without writing to it.
+
+    Args:
+        path: The folder; need not be there.
+        config: Resolved, plain values, that a run is to go on with.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        FileNotFoundError: If a picture of the manifest is gone.
+        ValueError: If the manifest breaks the form, or was made with another config.
+    """
+    manifest = path / NAME
+    if not manifest.exists() or not manifest.stat().st_size:  # killed before its first line
+        return []
+    lines = read_manifest(path)
+    if lines:
+        _check_same(path / CONFIG, config)
+    there = {str(file.relative_to(path)) for file in path.glob('*/*.png')}
+    for line in lines:
+        if line.path not in there:
+            raise FileNotFoundError(
+                f'{path / line.path} is gone, and the manifest still lists it; put it back, or '
+                'take its line out of the manifest to have it made again'
+            )
+    return lines
+
+
+def _check_same(path: Path, config: dict[str, Any]) -> None:
+    """Require that pictures are added with the config of those there; conditions may be added."""
+    check_file(path, 'config of the pictures', 'choose another --out')
+    before, now = read_yaml(path), flattened(config)
+    added = config['conditions'].keys() - before.get('conditions', {}).keys()
+    new = tuple(f'conditions.{condition}.' for condition in added)
+    old = flattened(before)
+    other = [
+        f'{name} {old.get(name)!r} -> {now.get(name)!r}'
+        for name in sorted(old.keys() | now.keys())
+        if old.get(name) != now.get(name) and not name.startswith(new)
+    ]
+    if other:
+        raise ValueError(
+            f'{path.parent} holds pictures made with another config: {"; ".join(other)}; set '
+            f'that back, or choose another --out'
+        )
+
+
+def _lock(lock: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a killed process loses it
+    except BlockingIOError:
+        raise BlockingIOError(
+            f'another run is writing to {path}; wait for it, or choose another --out'
+        ) from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file at once: under its name it is whole, whenever the process or the power goes."""
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(f'.{path.name}{PARTIAL}')
+    try:
+        with partial.open('wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
