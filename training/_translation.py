@@ -1,0 +1,143 @@
+"""What the translating stage does around the pipeline: choose, foretell, write, sum up."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+import shutil
+import time
+
+from ssd_depth_core.data.frame_reader import Size
+from ssd_depth_core.data.index import IndexLine, read_lines, Split
+from ssd_depth_core.data.manifest import ManifestLine
+from ssd_depth_core.gdt.jobs import Batch, missing_batches
+from ssd_depth_core.gdt.output_folder import FAILURES, OutputFolder
+from ssd_depth_core.gdt.pipeline import Failure, Made, Pipeline
+from tqdm import tqdm
+
+BYTES_A_PIXEL = 3
+"""Of a picture that is not made yet: uncompressed, so that the disk holds it surely."""
+
+
+def clear_frames(index: Path, split: Split) -> list[IndexLine]:
+    """Read the frames that can be translated.
+
+    Args:
+        index: Folder of the index.
+        split: Of the data set.
+
+    Returns:
+        Those of clear days.
+
+    Raises:
+        FileNotFoundError: If there is no index.
+        ValueError: If it breaks the form, or has no such frame.
+    """
+    frames = [line for line in read_lines(index, split) if line.condition == 'day-clear']
+    if not frames:
+        raise ValueError(
+            f'split {split} of {index} has no day-clear frame to translate; name another --split'
+        )
+    return frames
+
+
+def describe(
+    batches: Sequence[Batch],
+    made: Sequence[ManifestLine],
+    out: Path,
+    size: Size | None,
+    seconds: float | None,
+) -> str:
+    """Say what a run would do and cost.
+
+    Args:
+        batches: All that is asked for.
+        made: The manifest.
+        out: Folder of the pictures; need not be there.
+        size: (H, W) of the pictures, pixels; None: each frame's own.
+        seconds: A picture, as a run printed it; None: not known.
+
+    Returns:
+        Lines to print.
+    """
+    wanted = [job for batch in batches for job in batch.jobs]
+    left = missing_batches(batches, made)
+    missing = [job for batch in left for job in batch.jobs if job.path in batch.missing]
+    text = [f'{"condition":12} {"pictures":>9} {"made":>9} {"missing":>9}']
+    of_all, of_missing = (Counter(job.condition for job in jobs) for jobs in (wanted, missing))
+    for condition, count in of_all.items():
+        rest = of_missing[condition]
+        text.append(f'{condition:12} {count:9,} {count - rest:9,} {rest:9,}')
+    text.append(f'{"all":12} {len(wanted):9,} {len(wanted) - len(missing):9,} {len(missing):9,}')
+    if seconds is None:
+        text.append('time: unknown; give --seconds-per-picture, which every run prints')
+    else:
+        hours = len(missing) * seconds / 3600
+        text.append(f'time: {hours:.1f} h at {seconds:g} s a picture')
+    if made:
+        mean = sum((out / line.path).stat().st_size for line in made) / len(made)
+        need, how = mean * len(missing), 'like those there'
+    else:
+        sizes = [size or job.frame.size for job in missing]
+        need, how = sum(BYTES_A_PIXEL * h * w for h, w in sizes), 'at most'
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    text.append(f'disk: {need / 1e9:.2f} GB needed ({how}), {free / 1e9:.2f} GB free')
+    return '\n'.join(text)
+
+
+def make_here(
+    batches: Sequence[Batch], make_pipeline: Callable[[str], Pipeline], device: str
+) -> Iterator[list[Made | Failure]]:
+    """Make batches in this process.
+
+    Args:
+        batches: What there is to do.
+        make_pipeline: Loads the models, if there is anything to do.
+        device: Where networks compute.
+
+    Yields:
+        What became of each batch.
+    """
+    if batches:
+        pipeline = make_pipeline(device)
+        for batch in batches:
+            yield pipeline.make(batch)
+
+
+def write_all(
+    results: Iterable[list[Made | Failure]], batches: Sequence[Batch], out: OutputFolder
+) -> bool:
+    """Write what comes, as it comes, and print what came.
+
+    Args:
+        results: Of each batch.
+        batches: What there is to do, which the rate is reckoned by.
+        out: Where to.
+
+    Returns:
+        Whether every source could be read.
+    """
+    count: Counter[str] = Counter()
+    start = time.monotonic()
+    total = sum(len(batch.missing) for batch in batches)
+    with tqdm(total=total, unit='picture', smoothing=0.05) as bar:
+        for result in results:
+            made = [one for one in result if isinstance(one, Made)]
+            failures = [one for one in result if isinstance(one, Failure)]
+            out.add(made)
+            out.note(failures)
+            count['accepted'] += sum(one.line.accepted for one in made)
+            count['rejected'] += sum(not one.line.accepted for one in made)
+            count['unusable'] += sum(not one.unreadable for one in failures)
+            count['of unreadable sources'] += sum(one.unreadable for one in failures)
+            bar.set_postfix(accepted=count['accepted'])
+            bar.update(len(result))
+    pictures = count['accepted'] + count['rejected']
+    if pictures:
+        seconds = time.monotonic() - start
+        print(f'{pictures:,} pictures in {seconds:.0f} s: {seconds / pictures:.2f} s a picture')
+    print(', '.join(f'{number:,} {what}' for what, number in count.items()) or 'nothing missing')
+    if count['unusable'] or count['of unreadable sources']:
+        print(f'what could not be made, and why: {out.path / FAILURES}')
+    print(f'pictures: {out.path / "manifest.jsonl"}')
+    return not count['of unreadable sources']

@@ -1,0 +1,106 @@
+"""Translate clear frames to night and weather, and write which pictures are to be trusted.
+
+Writes `<condition>/<frame>.png`, `manifest.jsonl` and `config.yaml` (see `gdt/output_folder.py`).
+Killed at any instant, the next run makes exactly what is missing; neither a kill nor the number of
+workers changes a byte. What could not be made is listed in `failures.jsonl` and tried again by the
+next run. A source that cannot be read ends the run with status 1, after all the others; a picture
+that came out unusable does not, since that is a generator's everyday business.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+import os
+from pathlib import Path
+
+from training._cli import config_of, device_of, run, stage_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage.
+
+    Args:
+        argv: Arguments without the program's name; None: those of the process.
+
+    Returns:
+        0; 1 where a source could not be read.
+
+    Raises:
+        FileNotFoundError: If the index, a model or a made picture is missing.
+        ImportError: If `--ray` is asked for and not installed.
+        OSError: If the disk is full, or another run writes to the folder.
+        ValueError: If an option or the config is wrong, or the folder's pictures were made with
+            another config.
+    """
+    parser = stage_parser(
+        'Translate clear frames to night and weather.',
+        'python -m training.translate --config config/gdt/nuscenes.yaml --index index/nuscenes '
+        '--out translated/nuscenes',
+    )
+    parser.add_argument(
+        '--index', type=Path, required=True, metavar='DIR', help='as training.index_data wrote it'
+    )
+    parser.add_argument(
+        '--split',
+        choices=('train', 'validation', 'test'),
+        default='train',
+        help='whose day-clear frames are translated (default: train)',
+    )
+    parser.add_argument(
+        '--ray', action='store_true', help='on Ray Data: the cluster of RAY_ADDRESS, or this node'
+    )
+    parser.add_argument(
+        '--num-workers',
+        type=int,
+        metavar='N',
+        help='of --ray, each with a GPU or a CPU core (default: one a GPU, or one)',
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='say what is missing and what it costs, and stop'
+    )
+    parser.add_argument(
+        '--seconds-per-picture',
+        type=float,
+        metavar='S',
+        help="for --dry-run's hours; every run prints its own",
+    )
+    args = parser.parse_args(argv)
+    if args.num_workers is not None and (args.num_workers < 1 or not args.ray):
+        raise ValueError(f'--num-workers must be >= 1 and with --ray, got {args.num_workers}')
+    # Before NumPy comes: sums over several threads round in another order, which changes bytes.
+    os.environ['OMP_NUM_THREADS'] = '1'
+    from ssd_depth_core.config import to_dict
+    from ssd_depth_core.gdt.jobs import missing_batches, plan_batches
+    from ssd_depth_core.gdt.output_folder import made_so_far, open_output
+    from ssd_depth_core.gdt.recipe import TranslateConfig
+
+    from training._gdt import build_pipeline
+    from training._translation import clear_frames, describe, make_here, write_all
+
+    config = config_of(TranslateConfig, args)
+    batches = plan_batches(
+        clear_frames(args.index, args.split),
+        tuple(config.conditions),
+        config.variants,
+        config.batch_size,
+        config.seed,
+    )
+    if args.dry_run:
+        made = made_so_far(args.out, to_dict(config))
+        print(describe(batches, made, args.out, config.size, args.seconds_per_picture))
+        return 0
+    # A worker on another node has its own GPUs.
+    device = None if args.ray and args.device is None else device_of(args)
+    make_pipeline = partial(build_pipeline, config, args.index.resolve())
+    with open_output(args.out, to_dict(config)) as out:
+        left = missing_batches(batches, out.lines)
+        if args.ray and left:
+            from training._ray_workers import make_on_ray
+
+            results = make_on_ray(left, make_pipeline, args.num_workers, device)
+        else:
+            results = make_here(left, make_pipeline, device)
+        return 0 if write_all(results, left, out) else 1
+
+
+if __name__ == '__main__':
+    run(main)
