@@ -132,7 +132,8 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
             'turns into metres; export one with another output, e.g. a metric Depth Anything'
         )
     info = _complete(info, checkpoint, config)
-    if info.training_config.get('loss', {}).get('velocity_weight') == 0:
+    loss = info.training_config.get('loss', {})
+    if loss.get('velocity_weight') == 0 and loss.get('distance') != 'odometer':
         raise ValueError(
             f'checkpoint {checkpoint} was trained with loss.velocity_weight 0, so its depth has '
             'no unit and would be taken for metres; export one that knows the speed'

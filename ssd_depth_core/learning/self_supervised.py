@@ -51,6 +51,10 @@ class SelfSupervisedLossConfig:
     rotation: Literal['predicted', 'poses'] = 'predicted'
     """Whose rotation the pictures are warped with: the pose network's, as in the papers, or that
     of the data set's poses, which on a robot is the gyroscope's. The way is predicted in both."""
+    distance: Literal['predicted', 'odometer'] = 'predicted'
+    """How long the predicted way is: as the network says, held to the car's speed by the velocity
+    term alone, as in the papers; or as far as the car went, so that its direction alone is learnt
+    and the velocity term is nil."""
 
     def __post_init__(self) -> None:
         """Validate the ranges.
@@ -137,8 +141,11 @@ class SelfSupervisedTask(nn.Module):
             motion.
         """
         output = self.network(batch['image'].contiguous(memory_format=torch.channels_last))
-        known = batch['T_source_target'][..., :3, :3] if self.loss.rotation == 'poses' else None
-        T_source_target = self.pose_net(batch['pose_images'], known)
+        T_source_target = self.pose_net(
+            batch['pose_images'],
+            batch['T_source_target'][..., :3, :3] if self.loss.rotation == 'poses' else None,
+            batch['distance_m'] if self.loss.distance == 'odometer' else None,
+        )
         target = batch['target']
 
         inverse_depths = [
@@ -215,7 +222,7 @@ def train_self_supervised(
         FileNotFoundError: If the index, the data set, the initial checkpoint or the state to
             resume is missing.
         ValueError: If one of these is damaged or does not fit, no frame has neighbours, or the
-            velocity term or the rotation asks for poses that frames do not have.
+            velocity term, the rotation or the distance asks for poses that frames do not have.
         FloatingPointError: If the loss stops being finite.
     """
     header, lines = read_header(index), read_lines(index, 'train')
@@ -233,11 +240,12 @@ def train_self_supervised(
             'no poses to take the speed from; index a data set with poses, or set '
             'loss.velocity_weight to 0 for depth without a unit'
         )
-    if config.loss.rotation == 'poses' and not dataset.has_poses:
-        raise ValueError(
-            f'loss.rotation is poses, but frames in {index} have none; index a data set with '
-            'poses, or set loss.rotation to predicted'
-        )
+    for name, source in (('rotation', 'poses'), ('distance', 'odometer')):
+        if getattr(config.loss, name) == source and not dataset.has_poses:
+            raise ValueError(
+                f'loss.{name} is {source}, but frames in {index} have no poses to take it from; '
+                f'index a data set with poses, or set loss.{name} to predicted'
+            )
     validation = _validation_sets(header, read_lines(index, 'validation'), config)
 
     torch.manual_seed(config.seed)

@@ -13,6 +13,9 @@ from torch import nn
 MOTION_SCALE = 0.01
 """Of the raw outputs: training starts near rest, where warped and raw frames still overlap."""
 
+MIN_LENGTH_M = 1e-6
+"""A predicted way that is shorter has no direction, and stays short whatever length is known."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoseNetConfig:
@@ -62,7 +65,10 @@ class PoseNet(nn.Module):
         )
 
     def forward(
-        self, pose_images: torch.Tensor, R_source_target: torch.Tensor | None = None
+        self,
+        pose_images: torch.Tensor,
+        R_source_target: torch.Tensor | None = None,
+        distance_m: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Predict.
 
@@ -73,6 +79,8 @@ class PoseNet(nn.Module):
             pose_images: (B, 3, 3, H, W), before, target, after, normalised.
             R_source_target: (B, 2, 3, 3), rotations where they are known; the way alone is
                 predicted then.
+            distance_m: (B, 2), lengths of the ways where they are known; their directions alone
+                are predicted then.
 
         Returns:
             T_source_target, (B, 2, 4, 4), sources in the order before, after; float32.
@@ -81,6 +89,10 @@ class PoseNet(nn.Module):
         features = self.encoder(pairs.flatten(1, 2))
         motion = self.decoder(features[-1]).float().mean((2, 3))  # (2B, 6)
         translation = self.expected_translation + self.config.translation_scale * motion[:, 3:]
+        if distance_m is not None:
+            length = torch.linalg.vector_norm(translation, dim=1, keepdim=True)
+            distance = torch.cat((distance_m[:, 0], distance_m[:, 1]))[:, None]
+            translation = translation * (distance / length.clamp(min=MIN_LENGTH_M))
         if R_source_target is None:
             T_second_first = transform_from_axis_angle(MOTION_SCALE * motion[:, :3], translation)
         else:

@@ -177,6 +177,17 @@ def test_depth_without_a_unit_is_not_exported_as_metres(network, tmp_path):
     assert not (tmp_path / 'o.onnx').exists()
 
 
+def test_depth_learnt_with_an_odometer_is_exported(network, tmp_path):
+    loss = {'velocity_weight': 0.0, 'distance': 'odometer'}
+    save_checkpoint(
+        tmp_path / 'a.safetensors',
+        network,
+        dataclasses.replace(INFO, training_config={'loss': loss}),
+    )
+    export.export_checkpoint(tmp_path / 'a.safetensors', tmp_path / 'o.onnx', CONFIG)
+    assert (tmp_path / 'o.onnx').exists()
+
+
 def test_another_network_is_told_apart(exported, network):
     other = build_depth_net(MODEL).eval()
     other.load_state_dict(network.state_dict())

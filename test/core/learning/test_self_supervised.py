@@ -59,11 +59,13 @@ class SaidMotion(torch.nn.Module):
         super().__init__()
         self.step_m = step_m
 
-    def forward(self, pose_images, R_source_target=None):
+    def forward(self, pose_images, R_source_target=None, distance_m=None):
         T = torch.eye(4).repeat(len(pose_images), 2, 1, 1)
         if R_source_target is not None:
             T[..., :3, :3] = R_source_target
         T[:, 0, 0, 3], T[:, 1, 0, 3] = self.step_m, -self.step_m
+        if distance_m is not None:
+            T[..., :3, 3] *= (distance_m / self.step_m)[..., None]
         return T
 
 
@@ -128,6 +130,14 @@ def test_known_rotations_replace_the_predicted_ones():
         for rotation in ('predicted', 'poses')
     )
     assert told < 0.3 * predicted
+
+
+def test_a_known_distance_replaces_the_predicted_one():
+    loss = replace(PHOTOMETRIC, velocity_weight=0.02, distance='odometer')
+    told = parts(DEPTH_M, 2 * STEP_M, loss)  # the network says twice the way
+    assert told['motion_m'] == pytest.approx(STEP_M, rel=1e-5)
+    assert told['velocity'] == pytest.approx(0.0, abs=1e-6)
+    assert told['loss'] == pytest.approx(parts(DEPTH_M, STEP_M)['loss'].item(), abs=1e-6)
 
 
 def test_a_longer_lens_makes_the_same_canonical_depth_farther():
@@ -247,6 +257,9 @@ def test_speed_cannot_be_learnt_from_frames_without_poses(make_index, tmp_path):
     assert not (tmp_path / 'run').exists()
     told = SelfSupervisedLossConfig(velocity_weight=0.0, rotation='poses')
     with pytest.raises(ValueError, match='rotation is poses, but .* set loss.rotation to pred'):
+        train_self_supervised(config(loss=told), index, tmp_path / 'run', command='x', cpu=True)
+    told = SelfSupervisedLossConfig(velocity_weight=0.0, distance='odometer')
+    with pytest.raises(ValueError, match='distance is odometer, .* set loss.distance to pred'):
         train_self_supervised(config(loss=told), index, tmp_path / 'run', command='x', cpu=True)
     blind = config(loss=SelfSupervisedLossConfig(velocity_weight=0.0))
     train_self_supervised(blind, index, tmp_path / 'run', command='x', cpu=True)

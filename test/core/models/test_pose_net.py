@@ -135,6 +135,16 @@ def test_motion_starts_where_it_is_expected_and_grows_by_its_scale():
     torch.testing.assert_close(larger[:, 1, :3, 3], 10 * still[:, 1, :3, 3], rtol=1e-4, atol=1e-6)
 
 
+def test_known_distances_leave_the_direction_to_the_network(network, images):
+    distance_m = torch.tensor([[0.5, 2.0], [3.0, 0.0]])
+    with torch.inference_mode():
+        free, told = network(images), network(images, distance_m=distance_m)
+    torch.testing.assert_close(told[..., :3, 3].norm(dim=-1), distance_m)
+    direction = free[0, 1, :3, 3] / free[0, 1, :3, 3].norm()
+    torch.testing.assert_close(told[0, 1, :3, 3], 2.0 * direction)
+    torch.testing.assert_close(told[..., :3, :3], free[..., :3, :3])
+
+
 def test_known_rotations_leave_the_way_in_time_to_the_network(network, images):
     turns = torch.tensor([[[0.0, 0.1, 0.0], [0.2, 0.0, 0.1]]]).expand(2, -1, -1)
     R = transform_from_axis_angle(turns, torch.zeros_like(turns))[..., :3, :3]
