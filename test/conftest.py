@@ -265,3 +265,70 @@ def tiny_diffusion(tmp_path_factory):
                     )
         save_file(weights, root / 'ip_adapter' / 'ip_adapter.safetensors')
     return root
+
+
+@pytest.fixture(scope='session')
+def tiny_depth_models(tmp_path_factory):
+    """Save depth networks of random weights, 0.5 MB each: {name: folder}, only to be read.
+
+    `dpt` is MiDaS's, of 32x32 pixels; `depth_anything` and `depth_anything_metric` see a picture
+    at 56 pixels of its shorter side.
+    """
+    import torch
+    from transformers import (
+        DepthAnythingConfig,
+        DepthAnythingForDepthEstimation,
+        Dinov2Config,
+        DPTConfig,
+        DPTForDepthEstimation,
+        DPTImageProcessor,
+    )
+
+    root = tmp_path_factory.mktemp('tiny_depth_models')
+    backbone = {'hidden_size': 32, 'num_hidden_layers': 4, 'num_attention_heads': 4}
+    # Of the usual size, random weights would give next to the same depth everywhere.
+    head = {
+        'neck_hidden_sizes': [8, 8, 16, 16],
+        'fusion_hidden_size': 16,
+        'initializer_range': 0.2,
+    }
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        DPTForDepthEstimation(
+            DPTConfig(
+                **backbone,
+                **head,
+                intermediate_size=37,
+                image_size=32,
+                backbone_out_indices=[0, 1, 2, 3],
+            )
+        ).save_pretrained(root / 'dpt')
+        DPTImageProcessor(size={'height': 32, 'width': 32}).save_pretrained(root / 'dpt')
+        for kind, name in (('relative', 'depth_anything'), ('metric', 'depth_anything_metric')):
+            DepthAnythingForDepthEstimation(
+                DepthAnythingConfig(
+                    backbone_config=Dinov2Config(
+                        **backbone,
+                        image_size=56,
+                        patch_size=14,
+                        out_features=['stage1', 'stage2', 'stage3', 'stage4'],
+                        reshape_hidden_states=False,
+                    ),
+                    patch_size=14,
+                    reassemble_hidden_size=32,
+                    head_hidden_size=8,
+                    depth_estimation_type=kind,
+                    max_depth=80 if kind == 'metric' else 1,
+                    **head,
+                )
+            ).save_pretrained(root / name)
+            DPTImageProcessor(
+                size={'height': 56, 'width': 56}, keep_aspect_ratio=True, ensure_multiple_of=14
+            ).save_pretrained(root / name)
+    return {name: root / name for name in ('dpt', 'depth_anything', 'depth_anything_metric')}
+
+
+@pytest.fixture(scope='session')
+def tiny_depth_model(tiny_depth_models):
+    """Folder of a Depth Anything of random weights; only to be read."""
+    return tiny_depth_models['depth_anything']
