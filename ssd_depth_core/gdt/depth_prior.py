@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import logging
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
-from ssd_depth_core.gdt.patches import estimate_in_patches, fuse_aligned, Fusion, Tiling
+from ssd_depth_core.gdt.patches import Tiling
+
+LOG = logging.getLogger(__name__)
 
 MIN_DEPTH_M = 0.1
 """Metric depth below is taken for this: its inverse would swallow the range of all the rest."""
@@ -33,8 +36,8 @@ class DepthPriorConfig:
     process_size: tuple[int, int] | None = None
     """(H, W) of the network's input, pixels, as its preprocessing understands it: networks that
     keep the aspect ratio take it for a bound. None: the network's own."""
-    dtype: Literal['float32', 'float16', 'bfloat16'] = 'float16'
-    """The network's precision on a GPU; a CPU always computes in float32."""
+    dtype: Literal['auto', 'float32', 'float16', 'bfloat16'] = 'auto'
+    """`auto`: float16 on a GPU, float32 on a CPU."""
     batch_size: int = 8
     """Pictures or patches in one pass of the network."""
 
@@ -63,46 +66,59 @@ class DepthPriorConfig:
 class TransformersDepth:
     """Estimate depth with a network of transformers; a `DepthEstimator`.
 
-    Metric networks take pictures for those of the camera that they were trained on, as they know
-    no intrinsics.
-
-    Args:
-        config: Of kind `transformers`.
-        device: Where the network runs, e.g. `cpu` or `cuda:0`.
-        fuse: How patches are joined where the config asks for them.
-
-    Raises:
-        FileNotFoundError: If the model, or a part of it, is not on this machine.
-        ValueError: If the model is no network of one of the known kinds, its file lacks weights,
-            or it cannot take `process_size`.
+    The networks that give metres know no intrinsics: they take every picture for one of the
+    camera that they were trained on.
     """
 
-    def __init__(self, config: DepthPriorConfig, device: str, fuse: Fusion = fuse_aligned) -> None:
+    def __init__(self, config: DepthPriorConfig, device: str) -> None:
+        """Load the network.
+
+        Args:
+            config: Of kind `transformers`. Its `tiling` is for `estimate_in_patches`, which this
+                network can be given to.
+            device: Where it runs, e.g. `cpu` or `cuda:0`.
+
+        Raises:
+            FileNotFoundError: If the model, or a part of it, is not on this machine.
+            ValueError: If the model is none of the known kinds, its file lacks weights, or it
+                cannot take `process_size`.
+        """
         # Here, so that recipes are read without waiting for torch and transformers.
         from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
         import torch
 
         allow_cpu_torchvision()
-        from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+        from safetensors import SafetensorError
+        from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 
         assert config.kind == 'transformers'
         assert config.model is not None
         self.models = {'depth': config.model}
         self._config = config
-        self._fuse = fuse
+        self._batch_limit = config.batch_size
         self._device = torch.device(device)
-        on_cpu = self._device.type == 'cpu'
-        self._dtype = torch.float32 if on_cpu else getattr(torch, config.dtype)
+        self._dtype = (
+            (torch.float32 if self._device.type == 'cpu' else torch.float16)
+            if config.dtype == 'auto'
+            else getattr(torch, config.dtype)
+        )
         try:
             # Never from the hub: workers of one run would all fetch the same gigabytes, and
             # without a connection each file costs minutes of retries.
+            architecture = AutoConfig.from_pretrained(config.model, local_files_only=True)
+            self._metric = _is_metric(architecture, config.model)
+            _check_process_size(architecture, config)
             self._processor = AutoImageProcessor.from_pretrained(
                 config.model, local_files_only=True
             )
             network, loading = AutoModelForDepthEstimation.from_pretrained(
-                config.model, local_files_only=True, output_loading_info=True, dtype=self._dtype
+                config.model,
+                local_files_only=True,
+                use_safetensors=True,  # pickles can run code
+                output_loading_info=True,
+                dtype=self._dtype,
             )
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise FileNotFoundError(
                 f'depth network {config.model} is not on this machine, or not whole: '
                 f'{str(error).splitlines()[0]} Fetch it with `hf download {config.model}`, or '
@@ -111,10 +127,9 @@ class TransformersDepth:
         missing = sorted(key for key in loading['missing_keys'] if UNUSED_KEYS not in key)
         if missing:
             raise ValueError(
-                f'depth network {config.model} lacks the weights {", ".join(missing[:3])} and '
-                f'{max(len(missing) - 3, 0)} more; it was saved from another architecture'
+                f'depth network {config.model} lacks {len(missing)} weights, {missing[0]} among '
+                'them; it was saved from another architecture'
             )
-        self._output = _output_of(network.config, config.model)
         self._network = network.to(self._device).eval()
 
     def estimate(
@@ -132,82 +147,92 @@ class TransformersDepth:
         Raises:
             ValueError: If the pictures differ in size, or the network gives values that are not
                 finite.
+            MemoryError: If not even one picture fits into the GPU's memory.
         """
+        import torch
+
         for picture in pictures:
             check_image(picture)
         sizes = {picture.shape[:2] for picture in pictures}
         if len(sizes) > 1:
             raise ValueError(f'pictures must be of one size, got {sorted(sizes)}')
-        if self._config.tiling is None:
-            return self._estimate(pictures, K)
-        return estimate_in_patches(self._estimate, pictures, K, self._config.tiling, self._fuse)
-
-    def _estimate(
-        self, pictures: Sequence[NDArray[np.uint8]], K: Sequence[NDArray[np.float64]]
-    ) -> list[EstimatedDepth]:
-        step = self._config.batch_size
-        return [
-            estimated
-            for start in range(0, len(pictures), step)
-            for estimated in self._infer(pictures[start : start + step])
-        ]
+        estimates: list[EstimatedDepth] = []
+        while len(estimates) < len(pictures):
+            batch = pictures[len(estimates) : len(estimates) + self._batch_limit]
+            try:
+                estimates += self._infer(batch)
+                continue
+            except torch.OutOfMemoryError as error:
+                reason = str(error).splitlines()[0]
+            # Out of the handler, whose traceback kept the batch's tensors alive.
+            if len(batch) == 1:
+                raise MemoryError(
+                    f'depth network {self._config.model} does not fit into the GPU with one '
+                    f'picture: {reason} Make depth.process_size smaller'
+                )
+            self._batch_limit = len(batch) // 2
+            LOG.warning(
+                '%d pictures do not fit into the GPU, going on with %d; set depth.batch_size to '
+                'that',
+                len(batch),
+                self._batch_limit,
+            )
+            torch.cuda.empty_cache()
+        return estimates
 
     def _infer(self, pictures: Sequence[NDArray[np.uint8]]) -> list[EstimatedDepth]:
         import torch
 
-        size = pictures[0].shape[:2]
-        height_width = self._config.process_size
-        resize = (
-            {}
-            if height_width is None
-            else {'size': {'height': height_width[0], 'width': height_width[1]}}
-        )
+        resize = {}
+        if self._config.process_size is not None:
+            resize['size'] = dict(zip(('height', 'width'), self._config.process_size, strict=True))
         inputs = self._processor(
             list(pictures), input_data_format='channels_last', return_tensors='pt', **resize
         )
         with torch.inference_mode():
             outputs = self._network(inputs['pixel_values'].to(self._device, self._dtype))
             outputs.predicted_depth = outputs.predicted_depth.float()
-            # The second argument undoes ZoeDepth's padding, and is the target size of the others.
-            maps = self._processor.post_process_depth_estimation(outputs, [size] * len(pictures))
-        estimates = []
-        for entry in maps:
-            values = entry['predicted_depth'].cpu().numpy()
-            if not np.isfinite(values).all():
-                raise ValueError(
-                    f'depth network {self._config.model} gave {np.sum(~np.isfinite(values))} '
-                    f'values that are not finite, in {self._dtype}; set depth.dtype to float32'
-                )
-            metric = self._output == 'depth'
-            # Resizing overshoots beside edges, so values may be negative.
-            inverse_depth = 1 / values.clip(min=MIN_DEPTH_M) if metric else values.clip(min=0)
-            estimates.append(EstimatedDepth(inverse_depth, metric=metric))
-        return estimates
+            # By place, as ZoeDepth's processor calls it another name: the pictures' sizes.
+            maps = self._processor.post_process_depth_estimation(
+                outputs, [picture.shape[:2] for picture in pictures]
+            )
+        return [self._estimate_of(entry['predicted_depth'].cpu().numpy()) for entry in maps]
+
+    def _estimate_of(self, output: NDArray[np.float32]) -> EstimatedDepth:
+        if not np.isfinite(output).all():
+            raise ValueError(
+                f'depth network {self._config.model} gave {np.sum(~np.isfinite(output))} values '
+                f'that are not finite, in {self._dtype}; set depth.dtype to float32'
+            )
+        # Resized maps overshoot beside edges, to negative values too.
+        if self._metric:
+            return EstimatedDepth(1 / output.clip(min=MIN_DEPTH_M), metric=True)
+        return EstimatedDepth(output.clip(min=0), metric=False)
 
 
-def _output_of(config: Any, model: str) -> Literal['depth', 'inverse_depth']:
-    """Tell from a network's config what its output is.
-
-    Args:
-        config: transformers' config of the network.
-        model: Its name, for the message.
-
-    Returns:
-        `depth` [m], or `inverse_depth` up to a scale and a shift.
-
-    Raises:
-        ValueError: If the config does not say.
-    """
-    match config.model_type:
+def _is_metric(architecture: Any, model: str) -> bool:
+    """Tell from a network's config whether it gives depth [m], or else relative inverse depth."""
+    match architecture.model_type:
         case 'depth_anything':
-            metric = config.depth_estimation_type == 'metric'
-            return 'depth' if metric else 'inverse_depth'
+            return bool(architecture.depth_estimation_type == 'metric')
         case 'zoedepth':
-            return 'depth'
-        # MiDaS. DINOv2's depth heads, which give metres, come as DPT too, with a projection.
-        case 'dpt' if not config.add_projection:
-            return 'inverse_depth'
+            return True
+        # MiDaS. DINOv2's heads, trained for metres, come as DPT too, but with a projection.
+        case 'dpt' if not architecture.add_projection:
+            return False
     raise ValueError(
-        f'depth network {model} is a {config.model_type} whose output is not known to be depth or '
-        'inverse depth; take one of MiDaS (dpt), Depth Anything or ZoeDepth'
+        f'depth network {model} is a {architecture.model_type} of which it is not known whether '
+        'it gives depth or inverse depth; take MiDaS (dpt), Depth Anything or ZoeDepth'
     )
+
+
+def _check_process_size(architecture: Any, config: DepthPriorConfig) -> None:
+    """Require a square where transformers' DPT takes its tokens for those of one."""
+    if config.process_size is None or architecture.model_type != 'dpt':
+        return
+    height, width = config.process_size
+    if height != width and (architecture.backbone_config is None or architecture.is_hybrid):
+        raise ValueError(
+            f'process_size of depth network {config.model} must be square, got '
+            f'{height}x{width}; set depth.process_size to null'
+        )

@@ -33,18 +33,23 @@ keeps that strip narrow."""
 MIN_SIDE = 32
 """Pixels of a picture that can be cut: patches of fewer than 8 say little of scale and shift."""
 
-FIT_CELLS = 32
-"""Most cells a side over which scale and shift are fitted. A patch holds detail that the coarse
-map lacks; averaged to what both resolve, they differ by scale and shift alone."""
+CELL_PX = 4
+"""Side of the cells over which patches are averaged for the fit. The coarse map is a quarter as
+fine; averaged to what both resolve, the two differ by scale and shift alone."""
 
-FIT_ROUNDS = 4
+FIT_ROUNDS = 5
 FIT_KEPT = 0.8
-"""Share of the cells kept from round to round: a fifth may be wrong, such as an edge that lies
-elsewhere in the coarse map."""
+"""Share of the cells that are fitted: a fifth may be wrong, such as an edge that lies elsewhere
+in the coarse map, or a pole that it lacks."""
 
-MIN_CORRELATION = 0.5
-"""Between patch and coarse map. Below, the patch explains less than a quarter of the coarse
-map's variance, and its scale is a guess; below 0, it has near and far the wrong way round."""
+MIN_CORRELATION = 0.7
+"""Between patch and coarse map, in the cells kept. Below, the patch explains less than half of the
+coarse map's variance, as noise does, whose best four fifths reach 0.5; below 0, it has near and
+far the wrong way round."""
+
+MAX_SCALE_CHANGE = 4.0
+"""Between the first guess, from all cells, and the fit. Beyond, what was kept is next to flat and
+its scale would blow up what was left out."""
 
 Estimate = Callable[
     [Sequence[NDArray[np.uint8]], Sequence[NDArray[np.float64]]], list[EstimatedDepth]
@@ -212,7 +217,8 @@ def fuse_aligned(
 def align(patch: NDArray[np.floating], coarse: NDArray[np.floating]) -> NDArray[np.float64] | None:
     """Bring a patch to the scale and the shift of the coarse map under it.
 
-    By least squares over averaged cells, those farthest off left out and fitted again.
+    By least squares over averaged cells, refitted to those that agree best; the first guess are
+    MiDaS's medians and mean deviations, which a few wild cells do not turn round.
 
     Args:
         patch: (h, w) inverse depth with a scale and a shift of its own.
@@ -220,32 +226,39 @@ def align(patch: NDArray[np.floating], coarse: NDArray[np.floating]) -> NDArray[
 
     Returns:
         (h, w) in the coarse map's unit; None where the two have too little in common: either is
-        flat, near and far are swapped, or they hardly correlate.
+        flat, or nearly so; near and far are swapped; or they hardly correlate.
     """
-    cells = (min(patch.shape[1], FIT_CELLS), min(patch.shape[0], FIT_CELLS))
+    cells = (patch.shape[1] // CELL_PX, patch.shape[0] // CELL_PX)
     x, y = (
         cv2.resize(values.astype(np.float64), cells, interpolation=cv2.INTER_AREA).ravel()
         for values in (patch, coarse)
     )
+    if _is_flat(x) or _is_flat(y):
+        return None
+    guess = scale = _mean_deviation(y) / _mean_deviation(x)
+    shift = np.median(y) - scale * np.median(x)
     num_kept = math.ceil(FIT_KEPT * x.size)
-    kept = np.arange(x.size)
     for _ in range(FIT_ROUNDS):
-        x_mean, y_mean = x[kept].mean(), y[kept].mean()
-        dx, dy = x[kept] - x_mean, y[kept] - y_mean
-        if _is_flat(dx, x_mean) or _is_flat(dy, y_mean):
-            return None
-        covariance = dx @ dy
-        if covariance < MIN_CORRELATION * np.sqrt((dx @ dx) * (dy @ dy)):
-            return None
-        scale = covariance / (dx @ dx)
-        shift = y_mean - scale * x_mean
         kept = np.argsort(np.abs(scale * x + shift - y), kind='stable')[:num_kept]
+        if _is_flat(x[kept]) or _is_flat(y[kept]):
+            return None
+        (x_variance, covariance), (_, y_variance) = np.cov(x[kept], y[kept])
+        scale = covariance / x_variance
+        shift = y[kept].mean() - scale * x[kept].mean()
+    if covariance < MIN_CORRELATION * np.sqrt(x_variance * y_variance):
+        return None
+    if not 1 / MAX_SCALE_CHANGE <= scale / guess <= MAX_SCALE_CHANGE:
+        return None
     return scale * patch.astype(np.float64) + shift
 
 
-def _is_flat(deviations: NDArray[np.float64], mean: float) -> bool:
+def _mean_deviation(values: NDArray[np.float64]) -> float:
+    return float(np.abs(values - np.median(values)).mean())
+
+
+def _is_flat(values: NDArray[np.float64]) -> bool:
     """Say whether values differ by no more than float32 rounds."""
-    return bool(np.abs(deviations).max() <= 1e-6 * abs(mean))
+    return bool(np.ptp(values) <= 1e-6 * np.abs(values).max())
 
 
 def _patch_side(side: int) -> int:
