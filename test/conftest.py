@@ -332,3 +332,73 @@ def tiny_depth_models(tmp_path_factory):
 def tiny_depth_model(tiny_depth_models):
     """Folder of a Depth Anything of random weights; only to be read."""
     return tiny_depth_models['depth_anything']
+
+
+@pytest.fixture(scope='session')
+def tiny_blip2(tmp_path_factory):
+    """Save a BLIP-2 of random weights that babbles of streets: 0.1 MB, only to be read."""
+    from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
+    import tokenizers
+    import torch
+
+    allow_cpu_torchvision()
+    from transformers import (
+        Blip2Config,
+        Blip2ForConditionalGeneration,
+        Blip2Processor,
+        BlipImageProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    root = tmp_path_factory.mktemp('tiny_blip2')
+    start, pad, end, image = '<s>', '<pad>', '</s>', '<image>'
+    words = ('a', 'street', 'with', 'car', 'wall', 'tree', 'wet', 'and')
+    tokens = (start, pad, end, image, *words)
+    vocabulary = tokenizers.models.WordLevel({token: i for i, token in enumerate(tokens)}, pad)
+    transformer = {
+        'hidden_size': 16,
+        'intermediate_size': 16,
+        'num_hidden_layers': 1,
+        'num_attention_heads': 2,
+    }
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(2)
+        network = Blip2ForConditionalGeneration(
+            Blip2Config(
+                vision_config={**transformer, 'image_size': 16, 'patch_size': 8},
+                qformer_config={
+                    **transformer,
+                    'vocab_size': len(tokens),
+                    'encoder_hidden_size': 16,
+                    'cross_attention_frequency': 1,
+                },
+                text_config={
+                    **transformer,
+                    'model_type': 'opt',
+                    'vocab_size': len(tokens),
+                    'word_embed_proj_dim': 16,
+                    'ffn_dim': 16,
+                    'max_position_embeddings': 64,
+                    'bos_token_id': tokens.index(start),
+                    'pad_token_id': tokens.index(pad),
+                    'eos_token_id': tokens.index(end),
+                },
+                num_query_tokens=4,
+                image_token_index=tokens.index(image),
+            )
+        )
+        for weights in network.parameters():
+            torch.nn.init.normal_(weights)  # the usual ones are so small that no picture counts
+    network.save_pretrained(root)
+    Blip2Processor(
+        BlipImageProcessor(size={'height': 16, 'width': 16}),
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizers.Tokenizer(vocabulary),
+            bos_token=start,
+            pad_token=pad,
+            eos_token=end,
+            extra_special_tokens={'image_token': image},
+        ),
+        num_query_tokens=4,
+    ).save_pretrained(root)
+    return root

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image
+from ssd_depth_core.gdt.local_models import loading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +26,7 @@ class CaptionConfig:
     """Length, in the language model's tokens. With a phrase before them they fit into the 77 that
     Stable Diffusion reads."""
     batch_size: int = 8
-    """Pictures in one pass of the network."""
+    """Pictures in one pass of the network; halved where they do not fit into the GPU's memory."""
     dtype: Literal['auto', 'float32', 'float16', 'bfloat16'] = 'auto'
     """`auto`: float16 on a GPU, float32 on a CPU."""
 
@@ -129,37 +130,40 @@ class Blip2Captioner:
         import torch
 
         allow_cpu_torchvision()
-        from transformers import Blip2ForConditionalGeneration, Blip2Processor
+        from transformers import AutoConfig, Blip2ForConditionalGeneration, Blip2Processor
 
         self.models = {'captioner': config.model}
         self._config = config
+        self._batch_size = config.batch_size
         self._device = torch.device(device)
         self._dtype = (
             (torch.float32 if self._device.type == 'cpu' else torch.float16)
             if config.dtype == 'auto'
             else getattr(torch, config.dtype)
         )
-        try:
-            # Never from the hub: workers of one run would all fetch the same gigabytes, and
-            # without a connection each file costs minutes of retries.
-            self._processor = Blip2Processor.from_pretrained(config.model, local_files_only=True)
-            network, loading = Blip2ForConditionalGeneration.from_pretrained(
+        # Never from the hub: workers of one run would all fetch the same gigabytes, and without a
+        # connection each file costs minutes of retries. Never pickles: they can run code.
+        local: dict[str, Any] = {'local_files_only': True}
+        with loading('captioner', config.model):
+            kind = AutoConfig.from_pretrained(config.model, **local).model_type
+        if kind != 'blip-2':  # which would then be built at full size and at random
+            raise ValueError(
+                f'captioner {config.model} must be a BLIP-2, got {kind}; '
+                'e.g. Salesforce/blip2-opt-2.7b'
+            )
+        with loading('captioner', config.model):
+            self._processor = Blip2Processor.from_pretrained(config.model, **local)
+            network, found = Blip2ForConditionalGeneration.from_pretrained(
                 config.model,
-                local_files_only=True,
-                use_safetensors=True,  # pickles can run code
+                use_safetensors=True,
                 output_loading_info=True,
                 dtype=self._dtype,
+                **local,
             )
-        except OSError as error:
-            raise FileNotFoundError(
-                f'captioner {config.model} is not on this machine, or not whole: '
-                f'{str(error).splitlines()[0]} Fetch it with `hf download {config.model}`, or '
-                'name a folder written by save_pretrained'
-            ) from None
-        if missing := sorted(loading['missing_keys']):
+        if missing := sorted(found['missing_keys']):
             raise ValueError(
-                f'captioner {config.model} lacks {len(missing)} weights of BLIP-2, such as '
-                f'{missing[0]}; name a BLIP-2, e.g. Salesforce/blip2-opt-2.7b'
+                f'captioner {config.model} lacks {len(missing)} weights, such as {missing[0]}; '
+                'it was saved from another architecture'
             )
         self._network = network.to(self._device).eval()
 
@@ -175,15 +179,25 @@ class Blip2Captioner:
         Raises:
             TypeError: If a picture is not uint8.
             ValueError: If it has another shape.
+            MemoryError: If not even one picture fits into the GPU's memory.
         """
+        from torch import OutOfMemoryError
+
         for picture in pictures:
             check_image(picture)
-        step = self._config.batch_size
-        return [
-            caption
-            for start in range(0, len(pictures), step)
-            for caption in self._caption(pictures[start : start + step])
-        ]
+        captions: list[str | None] = []
+        while len(captions) < len(pictures):
+            part = pictures[len(captions) : len(captions) + self._batch_size]
+            try:
+                captions += self._caption(part)
+            except OutOfMemoryError:
+                if len(part) == 1:
+                    raise MemoryError(
+                        f'captioner {self._config.model} has no room for one picture on '
+                        f'{self._device}; lower num_beams, or set dtype to float16'
+                    ) from None
+                self._batch_size = len(part) // 2  # for good: the next batch would fail as well
+        return captions
 
     def _caption(self, pictures: Sequence[NDArray[np.uint8]]) -> list[str | None]:
         inputs = self._processor(images=list(pictures), return_tensors='pt')
