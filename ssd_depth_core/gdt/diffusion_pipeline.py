@@ -5,6 +5,8 @@ Importing this waits for torch, transformers and diffusers; whoever only reads c
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+import re
 from typing import Any
 
 from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
@@ -21,6 +23,7 @@ from diffusers import (  # noqa: E402
     UniPCMultistepScheduler,
 )
 from diffusers.models.embeddings import ImageProjection  # noqa: E402
+from safetensors import SafetensorError  # noqa: E402
 import torch  # noqa: E402
 
 SCHEDULERS = {
@@ -29,6 +32,7 @@ SCHEDULERS = {
     'ddim': DDIMScheduler,
     'lcm': LCMScheduler,
 }
+HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
 LORA_WEIGHTS = 'pytorch_lora_weights.safetensors'
 """The name under which diffusers saves a LoRA."""
 
@@ -158,7 +162,7 @@ def _merge_lora(pipeline: GuidedPipeline, lora: str) -> None:
         raise ImportError(f'LoRA {lora} needs peft; install it with `pip install peft`') from None
     with _named('LoRA', lora):
         pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHTS, local_files_only=True)
-    pipeline.fuse_lora()
+    pipeline.fuse_lora(components=['unet'])
     pipeline.unload_lora_weights()
 
 
@@ -167,12 +171,17 @@ def _named(part: str, model: str, subfolder: str | None = None) -> Iterator[None
     """Turn the many errors of loading into one that says what is missing and what to do."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        # Repositories also hold pickles and other frameworks' copies of the same weights.
-        include = f'{subfolder}/*' if subfolder else '*'
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if Path(model).is_dir() or not HUB_ID.fullmatch(model):
+            remedy = 'Name a whole folder, as save_pretrained writes it'
+        else:
+            # Repositories also hold pickles and other frameworks' copies of the same weights.
+            include = f'{subfolder}/*' if subfolder else '*'
+            remedy = (
+                f"Fetch it with `hf download {model} --include '{include}.json' "
+                f"--include '{include}.txt' --include '{include}.safetensors'`, or name a folder"
+            )
         raise FileNotFoundError(
             f'{part} {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '
-            f"Fetch it with `hf download {model} --include '{include}.json' "
-            f"--include '{include}.txt' --include '{include}.safetensors'`, or name a folder "
-            'written by save_pretrained'
+            f'{remedy}'
         ) from None

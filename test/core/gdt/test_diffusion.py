@@ -1,4 +1,5 @@
 from dataclasses import replace
+import shutil
 
 import cv2
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 from ssd_depth_core.gdt.condition_recipe import ConditionRecipe
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
 from ssd_depth_core.gdt.diffusion import DiffusionConfig, DiffusionTranslator
+from ssd_depth_core.gdt.diffusion_pipeline import GuidedPipeline, load_pipeline
+from ssd_depth_core.gdt.exposure import ExposureConfig
 from ssd_depth_core.gdt.translator import Request, Translation
 import torch
 
@@ -151,3 +154,285 @@ def test_conditions_keep_their_recipes_in_one_batch(with_adapter, photographs):
         replace(with_adapter, ip_adapter=None), request(condition='fog'), **{'fog': recipes['fog']}
     )
     np.testing.assert_array_equal(picture(mixed[1]), picture(fog))
+
+
+def test_the_frame_gets_its_size_back_whatever_size_is_made(config):
+    made = translate(replace(config, size=(18, 34)), request(size=(45, 70)), request(size=(9, 17)))
+    assert [picture(result).shape for result in made] == [(45, 70, 3), (9, 17, 3)]
+
+
+def test_a_night_is_darkened_to_the_drawn_luminance(config):
+    (bright,) = translate(config, request())
+    mean = picture(bright).mean() / 255
+    exposure = ExposureConfig(mean_luminance=0.8 * mean, spread=0.0)
+    (dark,) = translate(config, request(), night=recipe(exposure=exposure))
+    assert picture(dark).mean() / 255 == pytest.approx(0.8 * mean, abs=1e-2)
+
+
+def test_samplers_differ(config):
+    made = [
+        picture(translate(replace(config, scheduler=name, num_inference_steps=3), request())[0])
+        for name in ('unipc', 'dpmsolver', 'ddim', 'lcm')
+    ]
+    assert len({pixels.tobytes() for pixels in made}) == 4
+
+
+def test_a_few_steps_with_a_lora(with_adapter, photographs, tmp_path):
+    pytest.importorskip('peft')
+    from diffusers import UNet2DConditionModel
+    from safetensors.torch import save_file
+
+    unet = UNet2DConditionModel.from_pretrained(with_adapter.model, subfolder='unet')
+    name = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_v'
+    size = unet.get_submodule(name).weight.shape
+    low_rank = {
+        f'unet.{name}.lora_A.weight': torch.eye(2, size[1]),
+        f'unet.{name}.lora_B.weight': torch.full((size[0], 2), 5.0),
+    }
+    save_file(low_rank, tmp_path / 'pytorch_lora_weights.safetensors')
+    few = replace(with_adapter, scheduler='lcm', num_inference_steps=1, guidance_scale=1.0)
+    recipes = {'night': recipe(image_prompts=photographs)}
+    (without,) = translate(few, request(), **recipes)
+    merged = DiffusionTranslator(replace(few, lora=str(tmp_path)), recipes, 'cpu')
+    (made,) = merged.translate([request()])
+    assert (picture(made) != picture(without)).mean() > 0.01
+    assert merged.models['lora'] == str(tmp_path)
+
+
+def test_a_controlnet_of_its_own_folder(config):
+    apart = replace(config, controlnet=f'{config.model}/controlnet')
+    translator = DiffusionTranslator(apart, {'night': recipe()}, 'cpu')
+    assert translator.models == {'diffusion': config.model, 'controlnet': apart.controlnet}
+    np.testing.assert_array_equal(
+        picture(translator.translate([request()])[0]), picture(translate(config, request())[0])
+    )
+
+
+def test_switches_that_save_memory(config):
+    saving = replace(config, attention_slicing=True, vae_slicing=True, vae_tiling=True)
+    pipeline = load_pipeline(saving, torch.device('cpu'))
+    assert pipeline.vae.use_slicing
+    assert pipeline.vae.use_tiling
+    assert all('Sliced' in type(each).__name__ for each in pipeline.unet.attn_processors.values())
+    requests = (request(seed=1), request(seed=2))
+    for plain, made in zip(
+        translate(config, *requests), translate(saving, *requests), strict=True
+    ):
+        assert np.abs(picture(plain).astype(int) - picture(made)).max() <= 1
+
+
+def test_a_cpu_computes_in_float32_unless_told(config):
+    assert load_pipeline(config, torch.device('cpu')).unet.dtype == torch.float32
+    half = replace(config, dtype='bfloat16')
+    assert load_pipeline(half, torch.device('cpu')).unet.dtype == torch.bfloat16
+
+
+@pytest.fixture
+def memory_for(monkeypatch):
+    """Let a GPU run out of memory above a number of pictures; lists the batches tried."""
+    whole = GuidedPipeline.__call__
+
+    def limit(most):
+        tried = []
+
+        def call(self, prompt, **kwargs):
+            tried.append(len(prompt))
+            if len(prompt) > most:
+                raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB.')
+            return whole(self, prompt, **kwargs)
+
+        monkeypatch.setattr(GuidedPipeline, '__call__', call)
+        return tried
+
+    return limit
+
+
+def test_out_of_memory_halves_the_batch_for_good(config, memory_for):
+    requests = [request(seed=seed) for seed in range(5)]
+    translator = DiffusionTranslator(config, {'night': recipe()}, 'cpu')
+    expected = [
+        picture(made).tobytes()
+        for part in (requests[:2], requests[2:4], requests[4:])
+        for made in translator.translate(part)
+    ]
+    tried = memory_for(2)
+    assert [picture(made).tobytes() for made in translator.translate(requests)] == expected
+    assert tried == [5, 2, 2, 1]
+    translator.translate(requests[:3])
+    assert tried[4:] == [2, 1]
+
+
+def test_no_memory_for_one_picture_names_the_switches(config, memory_for):
+    tried = memory_for(0)
+    with pytest.raises(MemoryError, match='one picture of .* Set diffusion.cpu_offload'):
+        translate(config, request(), request())
+    assert tried == [2, 1]
+
+
+def test_a_picture_that_is_not_finite_is_a_reason(config, monkeypatch):
+    whole = GuidedPipeline.__call__
+
+    def call(self, **kwargs):
+        output = whole(self, **kwargs)
+        output.images[0, 0, 0, :3] = float('nan')
+        return output
+
+    monkeypatch.setattr(GuidedPipeline, '__call__', call)
+    broken, made = translate(config, request(), request(seed=2))
+    assert broken.startswith('3 of its values are not finite; diffusion.dtype')
+    assert isinstance(made, Translation)
+
+
+@pytest.fixture
+def with_checker(config, tmp_path):
+    """A pipeline whose checker finds pictures offensive above a cosine."""
+    from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    vision = {
+        'hidden_size': 16,
+        'intermediate_size': 16,
+        'num_attention_heads': 2,
+        'num_hidden_layers': 1,
+        'image_size': 16,
+        'patch_size': 8,
+    }
+
+    def make(cosine):
+        pipeline = load_pipeline(config, torch.device('cpu'))
+        checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16))
+        checker.concept_embeds_weights.data.fill_(cosine)
+        checker.special_care_embeds_weights.data.fill_(2.0)
+        pipeline.register_modules(
+            safety_checker=checker,
+            feature_extractor=CLIPImageProcessor(size=16, crop_size=16),
+        )
+        pipeline.save_pretrained(tmp_path / 'checked')
+        return replace(config, model=str(tmp_path / 'checked'), safety_checker=True)
+
+    return make
+
+
+def test_a_blanked_picture_is_a_reason(with_checker):
+    (blanked,) = translate(with_checker(-2.0), request())
+    assert blanked == "blanked by the safety checker, with the prompt 'at night, a car'"
+
+
+def test_a_picture_that_the_checker_passes_is_the_same_as_without(config, with_checker):
+    (passed,) = translate(with_checker(2.0), request())
+    (unchecked,) = translate(config, request())
+    np.testing.assert_array_equal(picture(passed), picture(unchecked))
+
+
+def test_a_damaged_photograph_is_a_reason_and_the_rest_is_made(with_adapter, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('a.png', 'b.png'):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+    translator = DiffusionTranslator(
+        with_adapter, {'night': recipe(image_prompts=tmp_path)}, 'cpu'
+    )
+    requests = [request(seed=seed) for seed in range(5, 8)]
+    names = [made.image_prompt for made in translator.translate(requests)]
+    assert names == ['b.png', 'a.png', 'b.png']
+    (tmp_path / 'a.png').write_bytes(b'cut short')
+    first, broken, last = translator.translate(requests)
+    assert broken.startswith('image prompt: ')
+    assert 'a.png is no picture' in broken
+    assert [first.image_prompt, last.image_prompt] == ['b.png', 'b.png']
+
+
+def test_a_condition_without_recipe_is_named(config):
+    with pytest.raises(ValueError, match="'fog' has no recipe; there are night"):
+        translate(config, request(condition='fog'))
+
+
+def test_photographs_need_an_adapter(config, photographs):
+    with pytest.raises(ValueError, match='image_prompts of night need an IP-Adapter'):
+        translate(config, night=recipe(image_prompts=photographs))
+
+
+@pytest.mark.parametrize(
+    ('part', 'field', 'include'),
+    [
+        ('diffusion model', 'model', '*'),
+        ('ControlNet', 'controlnet', '*'),
+        ('IP-Adapter', 'ip_adapter', 'ip_adapter/*'),
+        ('LoRA', 'lora', '*'),
+    ],
+)
+def test_a_missing_model_is_named_with_the_command_that_fetches_it(
+    with_adapter, part, field, include
+):
+    if field == 'lora':
+        pytest.importorskip('peft')
+    lacking = replace(with_adapter, **{field: 'nobody/nothing'})
+    with pytest.raises(FileNotFoundError) as raised:
+        load_pipeline(lacking, torch.device('cpu'))
+    message = str(raised.value)
+    assert message.startswith(f'{part} nobody/nothing is not on this machine')
+    assert f"hf download nobody/nothing --include '{include}.json'" in message
+
+
+@pytest.mark.parametrize(
+    'file',
+    [
+        'unet/diffusion_pytorch_model.safetensors',
+        'text_encoder/model.safetensors',
+        'ip_adapter/ip_adapter.safetensors',
+        'ip_adapter/image_encoder/config.json',
+        'model_index.json',
+    ],
+)
+@pytest.mark.parametrize('fault', ['gone', 'cut short'])
+def test_a_folder_that_is_not_whole_is_named(with_adapter, tmp_path, file, fault):
+    folder = shutil.copytree(with_adapter.model, tmp_path / 'model')
+    data = (folder / file).read_bytes()
+    (folder / file).unlink() if fault == 'gone' else (folder / file).write_bytes(data[:100])
+    broken = replace(with_adapter, model=str(folder), ip_adapter=str(folder))
+    with pytest.raises(FileNotFoundError, match=f'{folder} is not on this machine, or not whole'):
+        load_pipeline(broken, torch.device('cpu'))
+
+
+def test_models_that_do_not_fit_are_named(config, tmp_path):
+    from diffusers import ControlNetModel
+
+    ControlNetModel(
+        block_out_channels=(4, 8),
+        down_block_types=('DownBlock2D', 'CrossAttnDownBlock2D'),
+        layers_per_block=1,
+        cross_attention_dim=24,
+        norm_num_groups=1,
+        attention_head_dim=4,
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match='must have the cross_attention_dim of .* 16, got 24'):
+        load_pipeline(replace(config, controlnet=str(tmp_path)), torch.device('cpu'))
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        ({'size': (17, 32)}, 'size must be a multiple of 2 px'),
+        ({'safety_checker': True}, 'has no safety checker; set safety_checker to false'),
+        ({'cpu_offload': True}, 'cpu_offload moves networks off a GPU, got a CPU'),
+    ],
+)
+def test_what_the_model_or_machine_cannot_do_is_an_error(config, fields, message):
+    with pytest.raises(ValueError, match=message):
+        load_pipeline(replace(config, **fields), torch.device('cpu'))
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        ({'num_inference_steps': 0}, 'num_inference_steps must be at least 1, got 0'),
+        ({'guidance_scale': -1.0}, 'guidance_scale must be >= 0'),
+        ({'controlnet_conditioning_scale': float('inf')}, 'finite, got inf'),
+        ({'control_guidance_start': 0.5, 'control_guidance_end': 0.5}, '0 <= start < end <= 1'),
+        ({'size': (512, 0)}, 'size must be'),
+        ({'ip_adapter_weights': 'ip-adapter_sd15.bin'}, 'pickled weights can run code'),
+        ({'attention_slicing': True}, 'use cpu_offload or vae_tiling instead'),
+    ],
+)
+def test_impossible_config_is_an_error(fields, message):
+    with pytest.raises(ValueError, match=message):
+        DiffusionConfig(**fields)
