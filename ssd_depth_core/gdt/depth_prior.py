@@ -206,7 +206,7 @@ class TransformersDepth:
             )
         # Resized maps overshoot beside edges, to negative values too.
         if self._metric:
-            return EstimatedDepth(1 / output.clip(min=MIN_DEPTH_M), metric=True)
+            return EstimatedDepth(np.reciprocal(output.clip(min=MIN_DEPTH_M)), metric=True)
         return EstimatedDepth(output.clip(min=0), metric=False)
 
 
