@@ -1,7 +1,9 @@
 """What air does to light on its way: Koschmieder's law."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.gdt.procedural.mixing import mixed
 
 CONTRAST = 0.05
 """What the meteorological optical range leaves of light, as the WMO defines it."""
@@ -29,7 +31,7 @@ def transmission(depth: NDArray[np.float32], beta: float) -> NDArray[np.float32]
     Returns:
         Same shape, in [0, 1]: exp(-beta Z).
     """
-    return np.exp(depth * np.float32(-beta))
+    return np.asarray(cv2.exp(depth * np.float32(-beta)))
 
 
 def through_air(
@@ -45,8 +47,7 @@ def through_air(
     Returns:
         I, (H, W, 3).
     """
-    t = transmitted[..., None]
-    return (light - airlight) * t + airlight
+    return mixed(light, airlight, 1 - transmitted)
 
 
 def draw_visibility(rng: np.random.Generator, range_m: tuple[float, float]) -> float:

@@ -20,7 +20,7 @@ class ProceduralConfig:
     """Least and most."""
     rain_visibility_m: tuple[float, float] = (300.0, 1500.0)
     """Least and most, by day and by night; the spray near the road is denser."""
-    snow_visibility_m: tuple[float, float] = (120.0, 600.0)
+    snow_visibility_m: tuple[float, float] = (150.0, 900.0)
     """Least and most."""
     lens_drops: int = 6
     """At most, in rain; 0 keeps the lens dry."""

@@ -34,4 +34,4 @@ def fog(
     grey = rng.uniform(*_AIRLIGHT)
     tint = np.array([1 - rng.uniform(0, 0.04), 1, 1 + rng.uniform(0, 0.04)])
     airlight = (grey * tint).astype(np.float32)
-    return through_air(overcast(scene, strength, grey), transmission(scene.depth, beta), airlight)
+    return through_air(overcast(scene, strength), transmission(scene.depth, beta), airlight)

@@ -1,5 +1,6 @@
 """Between stored pixels and linear light, where light from several places simply adds up."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +18,12 @@ def to_linear(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Undo the sRGB curve.
 
     Args:
-        picture: Any shape.
+        picture: (H, W, 3).
 
     Returns:
-        Same shape, in [0, 1].
+        (H, W, 3), in [0, 1].
     """
-    return _LINEAR[picture]
+    return np.asarray(cv2.LUT(picture, _LINEAR))
 
 
 def to_picture(light: NDArray[np.float32]) -> NDArray[np.uint8]:

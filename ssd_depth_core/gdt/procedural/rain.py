@@ -8,8 +8,11 @@ from ssd_depth_core.gdt.procedural.air import (
     through_air,
     transmission,
 )
+from ssd_depth_core.gdt.procedural.clouds import clouds
 from ssd_depth_core.gdt.procedural.config import ProceduralConfig
 from ssd_depth_core.gdt.procedural.falling import rain_streaks
+from ssd_depth_core.gdt.procedural.lens_drops import add_drops
+from ssd_depth_core.gdt.procedural.mixing import mixed
 from ssd_depth_core.gdt.procedural.overcast import overcast
 from ssd_depth_core.gdt.procedural.scene import Scene
 from ssd_depth_core.gdt.procedural.wet_road import wet_road
@@ -36,9 +39,12 @@ def rain(
     """
     beta = strength * extinction(draw_visibility(rng, config.rain_visibility_m))
     cloud = rng.uniform(*_CLOUDS)
-    light = wet_road(overcast(scene, strength, cloud), scene, strength)
+    sky = clouds(scene, cloud)
+    light = mixed(overcast(scene, strength), sky, scene.sky * np.float32(strength))
+    light = wet_road(light, scene, strength, rng)
     spray = 1 + 2 * np.exp(np.clip(scene.height, 0, None) / np.float32(-1.0))
     airlight = np.full(3, 0.8 * cloud, np.float32)
     light = through_air(light, transmission(scene.depth * spray, beta), airlight)
-    veil = rain_streaks(scene, rng.uniform(*_EXPOSURE_S), rng)[..., None]
-    return light + veil * np.float32(strength) * (np.float32(cloud) - light)
+    veil = rain_streaks(scene, rng.uniform(*_EXPOSURE_S), rng) * np.float32(strength)
+    light = mixed(light, np.full(3, cloud), veil)
+    return add_drops(light, config.lens_drops, strength, rng)

@@ -41,7 +41,7 @@ class RoadPlane:
         Returns:
             (height, width); negative above the horizon.
         """
-        a, b, c = np.float32(self.coefficients)
+        a, b, c = (np.float32(value) for value in self.coefficients)
         u, v = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
         return a * u + (b * v + c)[:, None]
 

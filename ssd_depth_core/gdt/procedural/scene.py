@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.gdt.procedural.config import ProceduralConfig
+from ssd_depth_core.gdt.procedural.guided import guided
 from ssd_depth_core.gdt.procedural.linear_light import to_linear
 from ssd_depth_core.gdt.procedural.road import find_road, level_road, RoadPlane
 from ssd_depth_core.gdt.translator import Request
@@ -15,6 +17,8 @@ FARTHEST_M = 2000.0
 _GROUND_M = (0.25, 0.5)
 """Height over the road up to which all, and from which nothing, counts as ground; a network's
 error of 10 % in depth is 0.15 m of it at any distance."""
+LUMA = (0.2126, 0.7152, 0.0722)
+"""Of linear sRGB, ITU-R BT.709."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Scene:
 
     light: NDArray[np.float32]
     """(H, W, 3) linear RGB in [0, 1]."""
+    luma: NDArray[np.float32]
+    """(H, W) its luminance."""
     depth: NDArray[np.float32]
     """(H, W) [m]; `FARTHEST_M` for the sky."""
     height: NDArray[np.float32]
@@ -30,7 +36,7 @@ class Scene:
     ground: NDArray[np.float32]
     """(H, W) share of each pixel that is road or ground, in [0, 1]."""
     sky: NDArray[np.float32]
-    """(H, W), 1 in the sky, else 0."""
+    """(H, W) share of each pixel that is sky, in [0, 1]; its edges are the picture's."""
     road: RoadPlane
     """Metric."""
     K: NDArray[np.float64]
@@ -86,12 +92,13 @@ def _scene(
     K: NDArray[np.float64],
     sky_from_m: float,
 ) -> Scene:
-    depth = 1 / np.maximum(inverse_depth, np.float32(1 / FARTHEST_M))
+    luma = cv2.transform(light, np.array([LUMA], np.float32))
     flat = road.inverse_depth(*inverse_depth.shape)
     sky = ((inverse_depth < 1 / sky_from_m) & (flat < 0)).astype(np.float32)
-    depth[sky > 0] = FARTHEST_M
+    sky = np.clip(guided(sky, np.sqrt(luma), 1 / 80, 0.02), 0, 1)
+    depth = 1 / np.maximum(inverse_depth * (1 - sky), np.float32(1 / FARTHEST_M))
     # n . P = h on the road; a point above it has less of it by its height.
     height = np.float32(road.camera_height) * (1 - flat * depth)
     full, none = _GROUND_M
     ground = np.clip((none - np.abs(height)) / np.float32(none - full), 0, 1) * (flat > 0)
-    return Scene(light, depth, height, ground.astype(np.float32), sky, road, K)
+    return Scene(light, luma, depth, height, ground.astype(np.float32), sky, road, K)

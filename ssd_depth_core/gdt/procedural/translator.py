@@ -1,29 +1,27 @@
 """The translator that computes: a table of conditions and their formulas."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
+from ssd_depth_core.gdt.condition_recipe import ConditionRecipe
 from ssd_depth_core.gdt.procedural.config import ProceduralConfig
 from ssd_depth_core.gdt.procedural.fog import fog
 from ssd_depth_core.gdt.procedural.linear_light import to_picture
 from ssd_depth_core.gdt.procedural.low_sun import low_sun
 from ssd_depth_core.gdt.procedural.night import night
+from ssd_depth_core.gdt.procedural.night_rain import night_rain
 from ssd_depth_core.gdt.procedural.rain import rain
 from ssd_depth_core.gdt.procedural.scene import Scene, scene_of
 from ssd_depth_core.gdt.procedural.snow import snow
 from ssd_depth_core.gdt.translator import Request, Translation
 
-if TYPE_CHECKING:  # recipe.py joins the configs of all parts, also the one beside this
-    from ssd_depth_core.gdt.recipe import ConditionRecipe
-
 Effect = Callable[[Scene, float, ProceduralConfig, np.random.Generator], NDArray[np.float32]]
 EFFECTS: dict[Condition, Effect] = {
     'night': night,
     'day-rain': rain,
-    'night-rain': night,
+    'night-rain': night_rain,
     'fog': fog,
     'snow': snow,
     'low-sun': low_sun,
@@ -38,7 +36,7 @@ class ProceduralTranslator:
     name = 'procedural'
 
     def __init__(
-        self, config: ProceduralConfig, conditions: 'Mapping[Condition, ConditionRecipe]'
+        self, config: ProceduralConfig, conditions: Mapping[Condition, ConditionRecipe]
     ) -> None:
         """Take the strengths.
 
