@@ -153,14 +153,15 @@ class Blip2Captioner:
             )
         with loading('captioner', config.model):
             self._processor = Blip2Processor.from_pretrained(config.model, **local)
-            network, found = Blip2ForConditionalGeneration.from_pretrained(
+            loaded: Any = Blip2ForConditionalGeneration.from_pretrained(
                 config.model,
                 use_safetensors=True,
                 output_loading_info=True,
                 dtype=self._dtype,
                 **local,
             )
-        if missing := sorted(found['missing_keys']):
+        network, report = loaded
+        if missing := sorted(report['missing_keys']):
             raise ValueError(
                 f'captioner {config.model} lacks {len(missing)} weights, such as {missing[0]}; '
                 'it was saved from another architecture'

@@ -9,13 +9,13 @@ HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
 
 
 @contextmanager
-def loading(part: str, model: str, subfolder: str | None = None) -> Iterator[None]:
+def loading(part: str, model: str, folder: str = '') -> Iterator[None]:
     """Turn the many errors of loading into one that says what is missing and what to do.
 
     Args:
         part: What the network is called in the message.
         model: Hub id or folder.
-        subfolder: Of the model, where not all of it is needed.
+        folder: Of the model, with a slash behind it, where not all of it is needed.
 
     Yields:
         Nothing; load inside.
@@ -27,15 +27,15 @@ def loading(part: str, model: str, subfolder: str | None = None) -> Iterator[Non
 
     try:
         yield
-    except (OSError, ValueError, SafetensorError) as error:
+    # Weights of another shape are a RuntimeError.
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         if Path(model).is_dir() or not HUB_ID.fullmatch(model):
             remedy = 'Name a whole folder, as save_pretrained writes it'
         else:
-            # Repositories also hold pickles and other frameworks' copies of the same weights.
-            include = f'{subfolder}/*' if subfolder else '*'
+            # Repositories also hold pickles, and the same weights in one file and in other types.
             remedy = (
-                f"Fetch it with `hf download {model} --include '{include}.json' "
-                f"--include '{include}.txt' --include '{include}.safetensors'`, or name a folder"
+                f"Fetch it with `hf download {model} --include '*.json' --include '*.txt' "
+                f"--include '{folder}*.safetensors' --exclude '*.*.safetensors'`, or name a folder"
             )
         raise FileNotFoundError(
             f'{part} {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '

@@ -112,7 +112,7 @@ def test_picture_of_another_kind_is_named(tiny_blip2):
 def test_missing_weights_are_named_with_the_command_that_fetches_them():
     message = (
         'captioner somebody/blip2 is not on this machine.*'
-        r"`hf download somebody/blip2 --include '\*.json' .*--include '\*.safetensors'`"
+        r"`hf download somebody/blip2 --include '\*.json' .*--include '\*.safetensors' --exclude"
     )
     with pytest.raises(FileNotFoundError, match=message):
         Blip2Captioner(CaptionConfig(model='somebody/blip2'), 'cpu')
@@ -137,14 +137,18 @@ def test_damaged_weights_are_named(tiny_blip2, tmp_path):
         captioner(tmp_path)
 
 
-def test_weights_that_are_left_out_are_never_made_up(tiny_blip2, tmp_path):
+def test_weights_that_are_left_out_or_cut_are_never_made_up(tiny_blip2, tmp_path):
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(tiny_blip2, tmp_path, dirs_exist_ok=True)
     weights = load_file(tmp_path / 'model.safetensors')
-    del weights['query_tokens']
+    tokens = weights.pop('query_tokens')
     save_file(weights, tmp_path / 'model.safetensors', metadata={'format': 'pt'})
     with pytest.raises(ValueError, match='lacks 1 weights, such as query_tokens'):
+        captioner(tmp_path)
+    weights['query_tokens'] = tokens[:, :2].clone()
+    save_file(weights, tmp_path / 'model.safetensors', metadata={'format': 'pt'})
+    with pytest.raises(FileNotFoundError, match='not whole'):
         captioner(tmp_path)
 
 
