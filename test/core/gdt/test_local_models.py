@@ -7,8 +7,9 @@ from ssd_depth_core.gdt.local_models import loading
 
 def test_missing_network_is_named_with_the_command_that_fetches_it():
     message = (
-        'adapter a/b is not on this machine, or not whole: no such thing Fetch it with `hf download '
-        r"a/b --include '\*\.json' --include '\*\.txt' --include 'models/\*\.safetensors'"
+        'adapter a/b is not on this machine, or not whole: no such thing Fetch it with '
+        r"`hf download a/b --include '\*\.json' "
+        r"--include '\*\.txt' --include 'models/\*\.safetensors'"
     )
     with pytest.raises(FileNotFoundError, match=message), loading('adapter', 'a/b', 'models/'):
         raise OSError('no such thing\nand much more')
