@@ -111,7 +111,7 @@ def requests_of(frames: Sequence[Frame], condition: Condition) -> list[Request]:
     """
     requests = []
     for number, frame in enumerate(frames):
-        inverse_depth = np.nan_to_num(1 / read_depth(frame), nan=0.0)
+        inverse_depth = np.nan_to_num(1 / read_depth(frame), nan=0.0).astype(np.float32)
         seeds = np.random.SeedSequence((SEED, number, *condition.encode()))
         requests.append(
             Request(

@@ -12,15 +12,22 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from diffusers import (
-    AutoencoderTiny,
-    ControlNetModel,
-    DDPMScheduler,
+from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
+
+allow_cpu_torchvision()  # before diffusers imports torchvision
+
+# From their own modules: for the names in `diffusers` type checkers see placeholders.
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny  # noqa: E402
+from diffusers.models.controlnets.controlnet import ControlNetModel  # noqa: E402
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel  # noqa: E402
+from diffusers.pipelines.controlnet.pipeline_controlnet import (  # noqa: E402
     StableDiffusionControlNetPipeline,
-    UNet2DConditionModel,
+)
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler  # noqa: E402
+from diffusers.schedulers.scheduling_unipc_multistep import (  # noqa: E402
     UniPCMultistepScheduler,
 )
-from tokenizers import (
+from tokenizers import (  # noqa: E402
     models,
     normalizers,
     pre_tokenizers,
@@ -29,9 +36,9 @@ from tokenizers import (
     Tokenizer,
     trainers,
 )
-import torch
-from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast  # noqa: E402
 
 PAD, UNKNOWN, START, END = '[pad]', '[unknown]', '[start]', '[end]'
 NORM_GROUPS = 8
@@ -311,15 +318,16 @@ def join_pipeline(
     Returns:
         What `save_pretrained` writes and translation loads.
     """
+    # TAESD's autoencoder and any tokenizer do as well as those that the signature names.
+    parts: dict[str, Any] = {'vae': autoencoder, 'tokenizer': tokenizer}
+    absent: dict[str, Any] = {'safety_checker': None, 'feature_extractor': None}
     pipeline = StableDiffusionControlNetPipeline(
-        vae=autoencoder,
+        **parts,
+        **absent,
         text_encoder=denoiser.text_encoder,
-        tokenizer=tokenizer,
         unet=denoiser.unet,
         controlnet=denoiser.controlnet,
         scheduler=UniPCMultistepScheduler.from_config(noise_schedule().config),
-        safety_checker=None,
-        feature_extractor=None,
         requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)

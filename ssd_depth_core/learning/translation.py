@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from diffusers import AutoencoderTiny, StableDiffusionControlNetPipeline
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.rendered import describe_sets, read_frames, read_image
 from ssd_depth_core.gdt.small_pipeline import (
+    AutoencoderTiny,
     build_autoencoder,
     build_denoiser,
     build_tokenizer,
@@ -155,7 +155,7 @@ class AutoencoderTask(nn.Module):
         """
         super().__init__()
         # NHWC is faster on a CPU, and what tensor cores want.
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: Any = network.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self.config = config
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -190,7 +190,7 @@ class DiffusionTask(nn.Module):
         """
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.schedule = noise_schedule()
+        self.schedule: Any = noise_schedule()  # whose methods diffusers types too narrowly
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Compute the objective.
@@ -377,15 +377,18 @@ def _train_diffusion(
         return Validation(metrics, _draw(joined, held_out, config.phrases, size))
 
     def save(average: nn.Module, step: int, metrics: dict[str, Any]) -> None:
-        # safetensors refuses the strides of channels_last.
-        plain = copy.deepcopy((autoencoder, average))
-        parts = [part.cpu().to(memory_format=torch.contiguous_format) for part in plain]
+        plain = [_plain_strides(part) for part in (autoencoder, average)]
         info = {**provenance, 'step': step, 'metrics': metrics}
-        save_pipeline(join_pipeline(*parts, tokenizer), pipeline, info)
+        save_pipeline(join_pipeline(plain[0], plain[1], tokenizer), pipeline, info)
 
     plain = _plain(config, 'autoencoder', 'diffusion')
     run = open_run(out, plain, resume) if accelerator.is_main_process else RunFolder(out)
     train(task, dataset, validate, save, loop, run, accelerator, seed=config.seed, resume=resume)
+
+
+def _plain_strides(network: Any) -> Any:
+    """Copy a network to the CPU, with the strides that safetensors takes."""
+    return copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format)
 
 
 def _plain(config: TranslatorConfig, other: str, own: str) -> dict[str, Any]:
@@ -430,9 +433,10 @@ def _validate_autoencoder(
 ) -> Validation:
     """Measure the peak signal-to-noise ratio [dB] by condition, and draw before over after."""
     ratios: dict[str, list[float]] = {}
-    pictures = {}
-    for example, picture in zip(held_out, WholePictures(held_out, size), strict=True):
-        image = picture[None].to(autoencoder.device, memory_format=torch.channels_last)
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    whole = WholePictures(held_out, size)
+    for number, example in enumerate(held_out):
+        image = whole[number][None].to(autoencoder.device, memory_format=torch.channels_last)
         found = autoencoder(image).sample.clamp(-1, 1)
         # Of values in [-1, 1]: the peak is 2.
         ratio = -10 * torch.log10((found - image).square().mean() / 4).item()
@@ -467,13 +471,13 @@ def _held_out_errors(
 
 
 def _draw(
-    pipeline: StableDiffusionControlNetPipeline,
+    pipeline: Any,
     held_out: list[Example],
     phrases: Mapping[Condition, Sequence[str]],
     size: tuple[int, int],
 ) -> dict[str, NDArray[np.uint8]]:
     """Draw depth, real picture and drawn picture of one frame a condition, one above another."""
-    pictures = {}
+    pictures: dict[str, NDArray[np.uint8]] = {}
     for condition, some in phrases.items():
         example = next(example for example in held_out if example.condition == condition)
         control = control_of(example.frame, size)
