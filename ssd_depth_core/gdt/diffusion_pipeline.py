@@ -19,12 +19,18 @@ from diffusers import (  # noqa: E402
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     LCMScheduler,
+    ModelMixin,
     StableDiffusionControlNetPipeline,
     UniPCMultistepScheduler,
 )
 from diffusers.models.embeddings import ImageProjection  # noqa: E402
 from safetensors import SafetensorError  # noqa: E402
 import torch  # noqa: E402
+from transformers import (  # noqa: E402
+    CLIPTextModel,
+    CLIPVisionModelWithProjection,
+    PreTrainedModel,
+)
 
 SCHEDULERS = {
     'unipc': UniPCMultistepScheduler,
@@ -90,17 +96,28 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
     # Never from the hub: workers of one run would all fetch the same gigabytes. Never pickles:
     # they can run code.
     local: dict[str, Any] = {'local_files_only': True, 'use_safetensors': True}
-    dtype = _dtype_of(config, device)
+    local['dtype'] = _dtype_of(config, device)
     parts: dict[str, Any] = {}
+    with _named('diffusion model', config.model, '*/'):
+        parts['text_encoder'] = _load_clip(CLIPTextModel, config.model, 'text_encoder', local)
     if config.controlnet is not None:
         with _named('ControlNet', config.controlnet):
-            parts['controlnet'] = ControlNetModel.from_pretrained(
-                config.controlnet, dtype=dtype, **local
+            parts['controlnet'] = ControlNetModel.from_pretrained(config.controlnet, **local)
+            _require_whole(parts['controlnet'])
+    if config.ip_adapter is not None:
+        with _named('IP-Adapter', config.ip_adapter, f'{config.ip_adapter_subfolder}/'):
+            parts['image_encoder'] = _load_clip(
+                CLIPVisionModelWithProjection,
+                config.ip_adapter,
+                f'{config.ip_adapter_subfolder}/image_encoder',
+                local,
             )
     if not config.safety_checker:
         parts |= {'safety_checker': None, 'requires_safety_checker': False}
-    with _named('diffusion model', config.model):
-        pipeline = GuidedPipeline.from_pretrained(config.model, dtype=dtype, **local, **parts)
+    with _named('diffusion model', config.model, '*/'):
+        pipeline = GuidedPipeline.from_pretrained(config.model, **local, **parts)
+        for network in (pipeline.unet, pipeline.controlnet, pipeline.vae):
+            _require_whole(network)
     _check_fit(pipeline, config)
     pipeline.scheduler = SCHEDULERS[config.scheduler].from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
@@ -108,7 +125,7 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
         _merge_lora(pipeline, config.lora)
     if config.ip_adapter is not None:
         # After the LoRA, whose layers would replace the ones that the IP-Adapter hangs on.
-        with _named('IP-Adapter', config.ip_adapter, config.ip_adapter_subfolder):
+        with _named('IP-Adapter', config.ip_adapter, f'{config.ip_adapter_subfolder}/'):
             pipeline.load_ip_adapter(
                 config.ip_adapter,
                 subfolder=config.ip_adapter_subfolder,
@@ -133,6 +150,25 @@ def _dtype_of(config: DiffusionConfig, device: torch.device) -> torch.dtype:
     if config.dtype == 'auto':
         return torch.float32 if device.type == 'cpu' else torch.float16
     return getattr(torch, config.dtype)
+
+
+def _load_clip(
+    kind: type[PreTrainedModel], model: str, subfolder: str, local: dict[str, Any]
+) -> PreTrainedModel:
+    """Load a network of transformers, which would make up the weights that its file lacks."""
+    network, loading = kind.from_pretrained(
+        model, subfolder=subfolder, output_loading_info=True, **local
+    )
+    if loading['missing_keys']:
+        raise ValueError(f'{subfolder} lacks {", ".join(sorted(loading["missing_keys"])[:3])}.')
+    return network
+
+
+def _require_whole(network: ModelMixin) -> None:
+    """Require all weights of a network of diffusers, which leaves out those its file lacks."""
+    lacking = [name for name, weight in network.named_parameters() if weight.is_meta]
+    if lacking:
+        raise ValueError(f'its {type(network).__name__} lacks {", ".join(lacking[:3])}.')
 
 
 def _check_fit(pipeline: GuidedPipeline, config: DiffusionConfig) -> None:
@@ -167,19 +203,18 @@ def _merge_lora(pipeline: GuidedPipeline, lora: str) -> None:
 
 
 @contextmanager
-def _named(part: str, model: str, subfolder: str | None = None) -> Iterator[None]:
+def _named(part: str, model: str, folder: str = '') -> Iterator[None]:
     """Turn the many errors of loading into one that says what is missing and what to do."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         if Path(model).is_dir() or not HUB_ID.fullmatch(model):
             remedy = 'Name a whole folder, as save_pretrained writes it'
         else:
-            # Repositories also hold pickles and other frameworks' copies of the same weights.
-            include = f'{subfolder}/*' if subfolder else '*'
+            # Repositories also hold pickles, and the same weights in one file and in other types.
             remedy = (
-                f"Fetch it with `hf download {model} --include '{include}.json' "
-                f"--include '{include}.txt' --include '{include}.safetensors'`, or name a folder"
+                f"Fetch it with `hf download {model} --include '*.json' --include '*.txt' "
+                f"--include '{folder}*.safetensors' --exclude '*.*.safetensors'`, or name a folder"
             )
         raise FileNotFoundError(
             f'{part} {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '

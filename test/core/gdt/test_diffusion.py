@@ -352,16 +352,16 @@ def test_photographs_need_an_adapter(config, photographs):
 
 
 @pytest.mark.parametrize(
-    ('part', 'field', 'include'),
+    ('part', 'field', 'weights'),
     [
-        ('diffusion model', 'model', '*'),
-        ('ControlNet', 'controlnet', '*'),
-        ('IP-Adapter', 'ip_adapter', 'ip_adapter/*'),
-        ('LoRA', 'lora', '*'),
+        ('diffusion model', 'model', '*/*.safetensors'),
+        ('ControlNet', 'controlnet', '*.safetensors'),
+        ('IP-Adapter', 'ip_adapter', 'ip_adapter/*.safetensors'),
+        ('LoRA', 'lora', '*.safetensors'),
     ],
 )
 def test_a_missing_model_is_named_with_the_command_that_fetches_it(
-    with_adapter, part, field, include
+    with_adapter, part, field, weights
 ):
     if field == 'lora':
         pytest.importorskip('peft')
@@ -370,7 +370,8 @@ def test_a_missing_model_is_named_with_the_command_that_fetches_it(
         load_pipeline(lacking, torch.device('cpu'))
     message = str(raised.value)
     assert message.startswith(f'{part} nobody/nothing is not on this machine')
-    assert f"hf download nobody/nothing --include '{include}.json'" in message
+    assert "hf download nobody/nothing --include '*.json'" in message
+    assert f"--include '{weights}'" in message
 
 
 @pytest.mark.parametrize(
@@ -390,6 +391,30 @@ def test_a_folder_that_is_not_whole_is_named(with_adapter, tmp_path, file, fault
     (folder / file).unlink() if fault == 'gone' else (folder / file).write_bytes(data[:100])
     broken = replace(with_adapter, model=str(folder), ip_adapter=str(folder))
     with pytest.raises(FileNotFoundError, match=f'{folder} is not on this machine, or not whole'):
+        load_pipeline(broken, torch.device('cpu'))
+
+
+@pytest.mark.parametrize(
+    'file',
+    [
+        'unet/diffusion_pytorch_model.safetensors',
+        'controlnet/diffusion_pytorch_model.safetensors',
+        'text_encoder/model.safetensors',
+        'ip_adapter/image_encoder/model.safetensors',
+        'ip_adapter/ip_adapter.safetensors',
+    ],
+)
+def test_a_weight_that_a_file_lacks_is_named(with_adapter, tmp_path, file):
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(with_adapter.model, tmp_path / 'model')
+    weights = load_file(folder / file)
+    name = max(weights)
+    del weights[name]
+    save_file(weights, folder / file, metadata={'format': 'pt'})
+    broken = replace(with_adapter, model=str(folder), ip_adapter=str(folder))
+    lacking = name.removeprefix('ip_adapter.').removeprefix('text_model.')
+    with pytest.raises(FileNotFoundError, match=f'not whole: .*{lacking}'):
         load_pipeline(broken, torch.device('cpu'))
 
 
