@@ -1,61 +1,71 @@
 """The gate: which translated pictures a student may learn from, and how far to trust each.
 
 A translation is of use only if the depth of its source is still the depth of what it shows. The
-gate estimates depth anew on the picture that was made and compares it with the source's.
+gate estimates depth anew on the picture that was made, compares it with the source's, and looks
+whether the picture still breaks where depth breaks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 import math
+from typing import Literal
 
 import numpy as np
-from ssd_depth_core.gdt import geometry_scores, picture_scores
+from ssd_depth_core.conditions import Condition
+from ssd_depth_core.gdt import condition_check, geometry_scores, picture_scores
 from ssd_depth_core.gdt.depth_estimator import DepthEstimator, EstimatedDepth
 from ssd_depth_core.gdt.translator import Request, Translation
+from ssd_depth_core.gdt.trust import loss_maps, trust_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateConfig:
     """Say what is asked of a translated picture; None leaves a score out of the verdict."""
 
-    max_log_error: float | None = 0.5
+    min_trust: float | None = 0.5
+    """That the picture still shows its source's scene, at least; see `gdt/trust.py`."""
+    max_log_error: float | None = 0.8
     """Standard deviation of the difference of log depths, at most."""
-    min_ordinal_agreement: float | None = 0.8
+    min_ordinal_agreement: float | None = 0.85
     """Share of pairs of pixels in the source's order, at least."""
-    min_edge_f1: float | None = 0.2
-    """Agreement of depth's edges, at least."""
-    max_local_disagreement: float | None = 12.0
-    """Difference of log depth of the worst region, over the picture's own typical one, at most."""
-    min_trust: float | None = None
-    """Joint score of geometry, at least."""
+    min_edge_f1: float | None = None
+    """Agreement of depth's edges, at least; not asked for: by night, networks' are too soft."""
     edge_tolerance_px: float = 2.0
-    """How far apart two edges of depth still count as one."""
-    window_px: int = 16
-    """Side of the regions of the local score."""
+    """How far apart two edges of depth still count as one, on a grid 320 pixels wide."""
     max_black_share: float | None = 0.9
     """Share of black pixels, at most."""
     max_blown_share: float | None = 0.5
     """Share of blown-out pixels, at most."""
-    min_sharpness: float | None = 0.1
+    min_sharpness: float | None = 0.02
     """Detail over the source's, at least."""
     min_source_distance: float | None = 0.01
     """Mean difference from the source in [0, 1], at least: less is no translation."""
     min_variant_distance: float | None = 0.002
     """Same from an earlier picture of the same frame and condition: less is the same twice."""
+    condition_check: Literal['statistics', 'clip', 'none'] = 'statistics'
+    """What says whether a picture shows its condition: bounds on light and colours beside the
+    source's, or CLIP."""
+    clip_model: str | None = None
+    """Hub id or folder of CLIP, for `clip` alone."""
+    min_condition_probability: float | None = 0.3
+    """What CLIP gives the condition among all, at least."""
 
     def __post_init__(self) -> None:
         """Validate.
 
         Raises:
-            ValueError: If a threshold is negative or no number, or the window is smaller than a
-                pixel.
+            ValueError: If a threshold is negative or no number, or CLIP's model is missing or not
+                asked for.
         """
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f'{name} must be a number >= 0, got {value}')
-        if self.window_px < 1:
-            raise ValueError(f'window_px must be >= 1, got {self.window_px}')
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f'{field.name} must be a number >= 0, got {value}')
+        if (self.condition_check == 'clip') != (self.clip_model is not None):
+            raise ValueError(
+                'clip_model must be given where condition_check is clip, and only there; got '
+                f'{self.clip_model!r} and {self.condition_check}'
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +81,25 @@ class Verdict:
 
 
 class Gate:
-    """Judge translated pictures."""
+    """Judge translated pictures.
 
-    def __init__(self, config: GateConfig, estimator: DepthEstimator) -> None:
-        """Build the gate.
+    Args:
+        config: Its thresholds.
+        estimator: Looks at the translated pictures.
+        device: Where CLIP runs, if it is asked.
 
-        Args:
-            config: Its thresholds.
-            estimator: Looks at the translated pictures.
-        """
+    Raises:
+        FileNotFoundError: If CLIP is asked and not on this machine.
+    """
+
+    def __init__(self, config: GateConfig, estimator: DepthEstimator, device: str = 'cpu') -> None:
         self.config = config
         self._estimator = estimator
+        self._clip = (
+            None
+            if config.clip_model is None
+            else condition_check.ClipJudge(config.clip_model, device)
+        )
 
     def judge(
         self, requests: Sequence[Request], translations: Sequence[Translation]
@@ -105,44 +123,53 @@ class Gate:
             return []
         pictures = [translation.picture for translation in translations]
         estimates = self._estimator.estimate(pictures, [request.K for request in requests])
+        asked = [request.condition for request in requests]
+        shown = None if self._clip is None else self._clip.probabilities(pictures, asked)
         verdicts = []
         for index, (request, estimate) in enumerate(zip(requests, estimates, strict=True)):
-            scores, faults = self._geometry(request.depth, estimate)
-            scores |= _picture_scores(request, pictures[index])
+            picture = pictures[index]
+            scores, faults = self._geometry(request, picture, estimate)
+            scores |= _picture_scores(request, picture)
             earlier = [
-                picture_scores.distance(pictures[other], pictures[index])
+                picture_scores.distance(pictures[other], picture)
                 for other in range(index)
                 if _same_job(requests[other], request)
             ]
             if earlier:
                 scores['variant_distance'] = min(earlier)
+            if shown is not None:
+                scores['condition_probability'] = shown[index]
+            if self.config.condition_check == 'statistics':
+                light = condition_check.light_scores(picture, request.picture)
+                faults += _out_of_bounds(light, request.condition)
+                scores |= light
             reasons = (*faults, *self._broken(scores))
             verdicts.append(Verdict(not reasons, scores, reasons))
         return verdicts
 
     def _geometry(
-        self, depth: EstimatedDepth, estimate: EstimatedDepth
-    ) -> tuple[dict[str, float], tuple[str, ...]]:
+        self, request: Request, picture: picture_scores.Picture, estimate: EstimatedDepth
+    ) -> tuple[dict[str, float], list[str]]:
         """Compare depth, or say why not."""
-        config = self.config
         try:
             reference, found = geometry_scores.aligned_log_depths(
-                depth.inverse_depth,
-                estimate.inverse_depth,
-                with_shift=not (depth.metric and estimate.metric),
+                geometry_scores.on_grid(request.depth.inverse_depth),
+                geometry_scores.on_grid(estimate.inverse_depth),
+                with_shift=not (request.depth.metric and estimate.metric),
             )
         except geometry_scores.UnusableDepthError as error:
-            return {'trust': 0.0}, (f'depth cannot be compared: {error}',)
+            return {'trust': 0.0}, [f'depth cannot be compared: {error}']
+        tolerance_px = self.config.edge_tolerance_px
         measured = {
             'log_error': geometry_scores.log_error(reference, found),
             'ordinal_agreement': geometry_scores.ordinal_agreement(reference, found),
-            'edge_f1': geometry_scores.edge_f1(reference, found, config.edge_tolerance_px),
-            'local_disagreement': geometry_scores.local_disagreement(
-                reference, found, config.window_px
-            ),
+            'edge_f1': geometry_scores.edge_f1(reference, found, tolerance_px),
         }
         scores = {name: value for name, value in measured.items() if value is not None}
-        return scores | {'trust': math.exp(-scores['log_error'])}, ()
+        maps = loss_maps(reference, found, request.picture, picture)
+        # The whole picture's share is taken off: where nothing is lost, the most is below 0.
+        scores |= {name: max(float(losses.max()), 0.0) for name, losses in maps.items()}
+        return scores | {'trust': trust_of(scores)}, []
 
     def _broken(self, scores: dict[str, float]) -> list[str]:
         """Name every threshold that a score breaks."""
@@ -168,3 +195,15 @@ def _picture_scores(request: Request, picture: picture_scores.Picture) -> dict[s
 
 def _same_job(request: Request, other: Request) -> bool:
     return request.condition == other.condition and np.array_equal(request.picture, other.picture)
+
+
+def _out_of_bounds(light: dict[str, float], condition: Condition) -> list[str]:
+    """Name every bound of the condition that a picture breaks."""
+    reasons = []
+    for name, (least, most) in condition_check.BOUNDS.get(condition, {}).items():
+        value = light.get(name)
+        if value is not None and not least <= value <= most:
+            reasons.append(
+                f'{name} {value:.3g} is outside [{least:g}, {most:g}], which {condition} has'
+            )
+    return reasons

@@ -19,10 +19,50 @@ EDGE_RATIO = 1.1
 pixels whose order counts."""
 NUM_PAIRS = 4096
 """Drawn once and for all, so that a score depends on the maps alone."""
+GRID_WIDTH = 320
+"""Pixels across at which depth is compared, so that windows and tolerances mean the same in every
+picture."""
+WINDOW_PX = (64, 48)
+"""(width, height) of the regions in which something may be gone: a car 10 m away."""
+SHIFT_PX = 2
+"""By which depth's edges may be misplaced: networks are not more exact."""
+SLACK = 0.2
+"""Difference of log depth that a network may be wrong by."""
 
 
 class UnusableDepthError(ValueError):
     """Say why depth cannot be compared."""
+
+
+def on_grid(inverse_depth: Float) -> NDArray[np.float32]:
+    """Bring a map to the grid on which depth is compared.
+
+    Args:
+        inverse_depth: (H, W).
+
+    Returns:
+        (h, `GRID_WIDTH`) of the same aspect ratio; values are picked, not mixed: a depth between
+        near and far would be an edge of its own.
+    """
+    return np.asarray(
+        cv2.resize(
+            inverse_depth.astype(np.float32, copy=False),
+            grid_size(inverse_depth.shape),
+            interpolation=cv2.INTER_NEAREST_EXACT,
+        )
+    )
+
+
+def grid_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Give the size of the grid.
+
+    Args:
+        shape: Of the picture, beginning with (H, W).
+
+    Returns:
+        (width, height), as OpenCV has it.
+    """
+    return GRID_WIDTH, max(1, round(shape[0] * GRID_WIDTH / shape[1]))
 
 
 def aligned_log_depths(
@@ -157,18 +197,22 @@ def _distance_to(edges: NDArray[np.bool_]) -> NDArray[np.float32]:
     )
 
 
-def local_disagreement(reference: Float, estimate: Float, window_px: int) -> float:
-    """Find the coherent region where two depths differ most: a thing that moved or is gone.
+def receded_map(reference: Float, estimate: Float) -> NDArray[np.float32]:
+    """Map where something nearer is gone and what was behind it is seen.
+
+    Only what lies farther than it should counts: in the dark and in rain, networks see near things
+    where there are none, and counting these too told broken pictures from faithful ones worse.
 
     Args:
-        reference: Log depth (H, W).
+        reference: Log depth (H, W), on a grid `GRID_WIDTH` pixels wide.
         estimate: Likewise.
-        window_px: Side of a region.
 
     Returns:
-        The largest absolute mean difference of a region, over the median of all regions'.
+        Mean, over the window around each pixel, of how much farther log depth is than `SLACK`
+        allows, (H, W) in [0, 1]; a depth that is found within `SHIFT_PX` is in its place.
     """
-    difference = np.asarray(estimate - reference, np.float32)
-    difference = difference - np.median(difference)
-    regions = np.abs(cv2.blur(difference, (window_px, window_px)))
-    return float(regions.max() / max(float(np.median(regions)), 1e-3))
+    kernel = np.ones((2 * SHIFT_PX + 1, 2 * SHIFT_PX + 1), np.uint8)
+    beyond_all = estimate - cv2.dilate(reference, kernel)
+    beyond_here = cv2.erode(estimate, kernel) - reference
+    farther = np.maximum(beyond_all, beyond_here)
+    return np.asarray(cv2.blur(np.clip(farther - SLACK, 0.0, 1.0), WINDOW_PX))
