@@ -1,7 +1,7 @@
 """The translation pipeline of a config: which class does what, joined with our own network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -70,17 +70,19 @@ class ExportedDepth:
         return estimates
 
 
-@dataclass(frozen=True, slots=True)
 class InPatches:
     """Estimate high-resolution depth with another estimator; a `DepthEstimator`."""
 
-    estimator: DepthEstimator
-    tiling: Tiling
+    def __init__(self, estimator: DepthEstimator, tiling: Tiling) -> None:
+        """Wrap it.
 
-    @property
-    def models(self) -> dict[str, str]:
-        """Name the networks."""
-        return self.estimator.models
+        Args:
+            estimator: Looks at whole pictures and at patches.
+            tiling: How pictures are cut.
+        """
+        self.models = estimator.models
+        self._estimate = estimator.estimate
+        self._tiling: Tiling = tiling
 
     def estimate(
         self, pictures: Sequence[NDArray[np.uint8]], K: Sequence[NDArray[np.float64]]
@@ -94,7 +96,7 @@ class InPatches:
         Returns:
             One a picture.
         """
-        return estimate_in_patches(self.estimator.estimate, pictures, K, self.tiling)
+        return estimate_in_patches(self._estimate, pictures, K, self._tiling)
 
 
 def build_pipeline(config: TranslateConfig, index: Path, device: str) -> Pipeline:

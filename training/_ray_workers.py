@@ -34,28 +34,27 @@ def make_on_ray(
         What became of each batch, in the order of the batches.
 
     Raises:
-        ImportError: If Ray is not installed.
-        ValueError: If there are fewer GPUs than workers.
+        ValueError: If Ray is not installed, or there are fewer GPUs than workers.
     """
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # it would phone home
+    os.environ.setdefault('RAY_worker_niceness', '0')  # 15 would starve them beside other work
     try:
         import ray
+        import ray.data
     except ImportError:
-        raise ImportError(
+        raise ValueError(
             "--ray needs Ray Data, which is not installed: pip install 'ray[data]'; or leave "
             '--ray out'
         ) from None
-    # A cluster that is joined brings its own resources; `ray.init` refuses other words then.
-    own = (
-        {}
-        if os.environ.get('RAY_ADDRESS')
-        else {
-            # One more core than workers, or Ray Data waits for one to read its input on.
+    logging.getLogger('ray.data').setLevel(logging.ERROR)
+    own: dict[str, Any] = {}
+    if not os.environ.get('RAY_ADDRESS'):  # a cluster that is joined brings its own
+        own = {
+            # One more core than workers, or Ray Data has none to read its input on.
             'num_cpus': max(num_workers or 1, os.cpu_count() or 1) + 1,
             'object_store_memory': OBJECT_STORE_BYTES,
             'include_dashboard': False,
         }
-    )
     ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
     try:
         yield from _make(ray, batches, make_pipeline, num_workers, device)

@@ -26,7 +26,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises:
         FileNotFoundError: If the index, a model or a made picture is missing.
-        ImportError: If `--ray` is asked for and not installed.
         OSError: If the disk is full, or another run writes to the folder.
         ValueError: If an option or the config is wrong, or the folder's pictures were made with
             another config.
@@ -66,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.num_workers is not None and (args.num_workers < 1 or not args.ray):
         raise ValueError(f'--num-workers must be >= 1 and with --ray, got {args.num_workers}')
+    if args.ray and args.device not in (None, 'cpu', 'cuda'):
+        raise ValueError(f'--device must be cpu or cuda with --ray, got {args.device!r}')
     # Before NumPy comes: sums over several threads round in another order, which changes bytes.
     os.environ['OMP_NUM_THREADS'] = '1'
     from ssd_depth_core.config import to_dict
@@ -88,17 +89,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = made_so_far(args.out, to_dict(config))
         print(describe(batches, made, args.out, config.size, args.seconds_per_picture))
         return 0
-    # A worker on another node has its own GPUs.
-    device = None if args.ray and args.device is None else device_of(args)
     make_pipeline = partial(build_pipeline, config, args.index.resolve())
     with open_output(args.out, to_dict(config)) as out:
         left = missing_batches(batches, out.lines)
         if args.ray and left:
             from training._ray_workers import make_on_ray
 
-            results = make_on_ray(left, make_pipeline, args.num_workers, device)
+            # Whether there are GPUs the cluster knows, not this node.
+            results = make_on_ray(left, make_pipeline, args.num_workers, args.device)
         else:
-            results = make_here(left, make_pipeline, device)
+            results = make_here(left, make_pipeline, device_of(args))
         return 0 if write_all(results, left, out) else 1
 
 
