@@ -153,11 +153,11 @@ def run(main: Callable[[], int]) -> NoReturn:
 
     Raises:
         SystemExit: Always; with status 1 where a file, a config or a value was at fault, a
-            training diverged, or somebody interrupted.
+            training diverged, memory did not suffice, or somebody interrupted.
     """
     try:
         status = main()
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt:
         sys.exit('interrupted; stages that can resume go on when started again')

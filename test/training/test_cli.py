@@ -95,7 +95,7 @@ def test_the_example_of_set_is_a_field_of_the_training():
     assert isinstance(node, float)
 
 
-@pytest.mark.parametrize('kind', [ValueError, FileNotFoundError, FloatingPointError])
+@pytest.mark.parametrize('kind', [ValueError, FileNotFoundError, FloatingPointError, MemoryError])
 def test_a_users_mistake_ends_a_stage_in_one_line(kind):
     def stage() -> int:
         raise kind('num_cities must be >= 1, got 0')
