@@ -154,7 +154,7 @@ class DiffusionTranslator:
             prompt=prompt_of(recipe, request.caption, phrase_rng),
             photograph=photograph,
             photograph_pixels=pixels,
-            luminance=recipe.exposure and draw_luminance(recipe.exposure, light_rng),
+            luminance=draw_luminance(recipe.exposure, light_rng) if recipe.exposure else None,
             seed=request.seed,
             size=request.picture.shape[:2],
         )

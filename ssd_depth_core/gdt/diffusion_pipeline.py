@@ -14,23 +14,23 @@ from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
 
 allow_cpu_torchvision()  # before diffusers imports torchvision
 
-from diffusers import (  # noqa: E402
-    ControlNetModel,
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    LCMScheduler,
-    ModelMixin,
+# From their own modules: for the names in `diffusers` type checkers see placeholders.
+from diffusers.models.controlnets.controlnet import ControlNetModel  # noqa: E402
+from diffusers.models.embeddings import ImageProjection  # noqa: E402
+from diffusers.pipelines.controlnet.pipeline_controlnet import (  # noqa: E402
     StableDiffusionControlNetPipeline,
+)
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler  # noqa: E402
+from diffusers.schedulers.scheduling_dpmsolver_multistep import (  # noqa: E402
+    DPMSolverMultistepScheduler,
+)
+from diffusers.schedulers.scheduling_lcm import LCMScheduler  # noqa: E402
+from diffusers.schedulers.scheduling_unipc_multistep import (  # noqa: E402
     UniPCMultistepScheduler,
 )
-from diffusers.models.embeddings import ImageProjection  # noqa: E402
 from safetensors import SafetensorError  # noqa: E402
 import torch  # noqa: E402
-from transformers import (  # noqa: E402
-    CLIPTextModel,
-    CLIPVisionModelWithProjection,
-    PreTrainedModel,
-)
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection  # noqa: E402
 
 SCHEDULERS = {
     'unipc': UniPCMultistepScheduler,
@@ -152,9 +152,7 @@ def _dtype_of(config: DiffusionConfig, device: torch.device) -> torch.dtype:
     return getattr(torch, config.dtype)
 
 
-def _load_clip(
-    kind: type[PreTrainedModel], model: str, subfolder: str, local: dict[str, Any]
-) -> PreTrainedModel:
+def _load_clip(kind: Any, model: str, subfolder: str, local: dict[str, Any]) -> torch.nn.Module:
     """Load a network of transformers, which would make up the weights that its file lacks."""
     network, loading = kind.from_pretrained(
         model, subfolder=subfolder, output_loading_info=True, **local
@@ -164,7 +162,7 @@ def _load_clip(
     return network
 
 
-def _require_whole(network: ModelMixin) -> None:
+def _require_whole(network: torch.nn.Module) -> None:
     """Require all weights of a network of diffusers, which leaves out those its file lacks."""
     lacking = [name for name, weight in network.named_parameters() if weight.is_meta]
     if lacking:
