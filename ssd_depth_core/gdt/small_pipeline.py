@@ -49,21 +49,20 @@ NORM_GROUPS = 8
 class SmallPipelineConfig:
     """Say how large the networks are; the defaults suit two CPU cores."""
 
-    height: int = 192
+    height: int = 96
     """Of the pictures, pixels."""
-    width: int = 320
+    width: int = 160
     """Of the pictures, pixels."""
     autoencoder_width: int = 32
     """Channels of all its layers."""
     latent_channels: int = 8
-    """Of the latent; it has an eighth of the picture's sides where there are four stages."""
-    encoder_blocks: tuple[int, ...] = (0, 1, 2, 2)
-    """Residual blocks of each stage, finest first; each stage halves the sides of the last."""
-    decoder_blocks: tuple[int, ...] = (2, 2, 1, 0)
-    """Residual blocks of each stage, coarsest first."""
+    """Of the latent; it has a quarter of the picture's sides where there are three stages."""
+    decoder_blocks: tuple[int, ...] = (2, 2, 0)
+    """Residual blocks of each stage, coarsest first; each stage doubles the sides of the last.
+    The encoder has none: see `learning.patch_components`."""
     unet_channels: tuple[int, ...] = (48, 96, 128)
     """Of the levels of UNet and ControlNet, finest first; the coarsest has attention."""
-    control_channels: tuple[int, ...] = (8, 8, 16, 32)
+    control_channels: tuple[int, ...] = (8, 16, 32)
     """Of the layers that bring the control picture to the latent's size, finest first."""
     num_attention_heads: int = 4
     """In UNet, ControlNet and text encoder."""
@@ -78,18 +77,20 @@ class SmallPipelineConfig:
         """Validate that the parts fit each other.
 
         Raises:
-            ValueError: If stages differ in number, channels cannot be parted evenly, or the
-                pictures cannot be halved so often.
+            ValueError: If stages differ in number, channels are too few or cannot be parted
+                evenly, or the pictures cannot be halved so often.
         """
-        stages = {
-            len(self.encoder_blocks),
-            len(self.decoder_blocks),
-            len(self.control_channels),
-        }
-        if len(stages) != 1:
+        stages = len(self.decoder_blocks)
+        if stages < 2 or len(self.control_channels) != stages:
             raise ValueError(
-                'encoder_blocks, decoder_blocks and control_channels must have one entry a stage, '
-                f'got {self.encoder_blocks}, {self.decoder_blocks}, {self.control_channels}'
+                'decoder_blocks and control_channels must have one entry a stage, two or more, '
+                f'got {self.decoder_blocks} and {self.control_channels}'
+            )
+        least = max(3 * 4 ** (stages - 2), self.latent_channels)
+        if self.autoencoder_width < least:
+            raise ValueError(
+                f'autoencoder_width must be >= {least} for {stages} stages and '
+                f'{self.latent_channels} latent_channels, got {self.autoencoder_width}'
             )
         if len(self.unet_channels) < 2:
             raise ValueError(f'unet_channels must name >= 2 levels, got {self.unet_channels}')
@@ -113,7 +114,7 @@ class SmallPipelineConfig:
     @property
     def downscale(self) -> int:
         """Tell how many pixels a latent is wide."""
-        return 2 ** (len(self.encoder_blocks) - 1)
+        return 2 ** (len(self.decoder_blocks) - 1)
 
 
 class ControlledDenoiser(nn.Module):
@@ -174,10 +175,11 @@ def build_autoencoder(config: SmallPipelineConfig) -> AutoencoderTiny:
     Returns:
         Random weights from torch's generator.
     """
+    stages = len(config.decoder_blocks)
     return AutoencoderTiny(
-        encoder_block_out_channels=(config.autoencoder_width,) * len(config.encoder_blocks),
-        decoder_block_out_channels=(config.autoencoder_width,) * len(config.decoder_blocks),
-        num_encoder_blocks=config.encoder_blocks,
+        encoder_block_out_channels=(config.autoencoder_width,) * stages,
+        decoder_block_out_channels=(config.autoencoder_width,) * stages,
+        num_encoder_blocks=(0,) * stages,
         num_decoder_blocks=config.decoder_blocks,
         latent_channels=config.latent_channels,
     )

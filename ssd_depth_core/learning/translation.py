@@ -1,7 +1,8 @@
 """Learning to draw a condition from depth: the small diffusion translator, from scratch.
 
-Two trainings of one run. The first finds latents from which pictures can be had back; the second
-learns to draw such latents from noise, as depth and prompt ask. Pictures are unpaired: each is
+Two trainings of one run. The first learns to have pictures back from latents, which are the
+principal components of patches; the second learns to draw such latents from noise, as depth and
+prompt ask. Pictures are unpaired: each is
 seen under the condition that it has, and no clear twin of it anywhere.
 
 References: Rombach et al., 2022, arXiv 2112.10752 (latent diffusion); Zhang et al., 2023,
@@ -35,6 +36,7 @@ from ssd_depth_core.gdt.small_pipeline import (
     tokens_of,
 )
 from ssd_depth_core.learning.loop import LoopConfig, make_accelerator, train
+from ssd_depth_core.learning.patch_components import fit_encoder
 from ssd_depth_core.learning.run_folder import open_run, RunFolder
 from ssd_depth_core.learning.task import Validation
 from ssd_depth_core.learning.tensor_file import write_tensors
@@ -61,16 +63,18 @@ SAMPLE_STEPS = 12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutoencoderConfig:
-    """Say how latents are learnt."""
+    """Say how the decoder is learnt."""
 
     crop: tuple[int, int] = (96, 160)
     """(H, W) of the pieces of pictures that are learnt from: layers are local, a piece will do."""
-    latent_noise: float = 0.1
-    """Standard deviation of the noise that the decoder has to bear; latents have about 1."""
-    kl_weight: float = 1e-3
-    """Of the mean of squared latents over 2, against 1 for the mean absolute error."""
+    latent_noise: float = 0.05
+    """Standard deviation of the noise that the decoder has to bear, as drawn latents are never
+    quite right; the strongest latent has 1, the others less."""
     gradient_weight: float = 1.0
-    """Of the mean absolute error of differences between neighbouring pixels."""
+    """Of the mean absolute error of differences between neighbouring pixels, against 1 for that
+    of the pixels."""
+    num_fitted_pictures: int = 400
+    """Pictures that the encoder's components are taken from, spread evenly."""
     loop: LoopConfig
     """Budget and optimizer."""
 
@@ -140,17 +144,13 @@ class TranslatorConfig:
 
 
 class AutoencoderTask(nn.Module):
-    """Learn latents from which a picture can be had back; a `Task`.
-
-    A variational autoencoder whose posterior has a fixed width, so that of the Kullback-Leibler
-    divergence from the unit normal only the latents' square is left.
-    """
+    """Learn to have a picture back from its latents; a `Task`."""
 
     def __init__(self, network: AutoencoderTiny, config: AutoencoderConfig) -> None:
         """Take the network.
 
         Args:
-            network: What is trained.
+            network: Its decoder is trained; its encoder is as `fit_encoder` left it.
             config: Weights of the parts.
         """
         super().__init__()
@@ -165,7 +165,7 @@ class AutoencoderTask(nn.Module):
             batch: `image` (B, 3, H, W) in [-1, 1].
 
         Returns:
-            `loss` and its parts before their weights: `error`, `gradient`, `kl`.
+            `loss` and its parts before their weights, `error` and `gradient`.
         """
         image = batch['image'].contiguous(memory_format=torch.channels_last)
         latents = self.network.encode(image).latents
@@ -173,9 +173,8 @@ class AutoencoderTask(nn.Module):
         difference = self.network.decode(latents + noise).sample.float() - image
         error = difference.abs().mean()
         gradient = difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
-        kl = latents.float().square().mean() / 2
-        loss = error + self.config.gradient_weight * gradient + self.config.kl_weight * kl
-        parts = {'error': error, 'gradient': gradient, 'kl': kl}
+        loss = error + self.config.gradient_weight * gradient
+        parts = {'error': error, 'gradient': gradient}
         return {'loss': loss, **{name: part.detach() for name, part in parts.items()}}
 
 
@@ -283,7 +282,7 @@ def train_translator(
         f'{", ".join(conditions)}, unpaired, with exact depth; {describe_sets(frames)}',
     }
 
-    # The autoencoder is learnt first, and then fixed: latents are computed once.
+    # The autoencoder comes first, and is then fixed: latents are computed once.
     torch.manual_seed(config.seed)
     autoencoder = _train_autoencoder(
         config, examples, held_out, out / 'autoencoder', resume=resume, cpu=cpu
@@ -315,7 +314,10 @@ def _train_autoencoder(
     """Give the averaged autoencoder in evaluation mode, where it was trained."""
     size, loop = (config.pipeline.height, config.pipeline.width), config.autoencoder.loop
     accelerator = make_accelerator(loop, cpu)
-    task = AutoencoderTask(build_autoencoder(config.pipeline), config.autoencoder)
+    autoencoder = build_autoencoder(config.pipeline)
+    some = WholePictures(spread(examples, config.autoencoder.num_fitted_pictures), size)
+    fit_encoder(autoencoder, (some[number] for number in range(len(some))))
+    task = AutoencoderTask(autoencoder, config.autoencoder)
 
     def validate(average: nn.Module) -> Validation:
         assert isinstance(average, AutoencoderTiny)

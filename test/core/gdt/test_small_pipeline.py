@@ -16,9 +16,8 @@ import torch
 TINY = SmallPipelineConfig(
     height=16,
     width=32,
-    autoencoder_width=8,
+    autoencoder_width=12,
     latent_channels=4,
-    encoder_blocks=(0, 1),
     decoder_blocks=(1, 0),
     unet_channels=(8, 16),
     control_channels=(4, 8),
@@ -99,6 +98,7 @@ def test_pure_noise_holds_no_trace_of_the_picture(pipeline):
     ('change', 'message'),
     [
         ({'control_channels': (4,)}, 'one entry a stage'),
+        ({'autoencoder_width': 3}, 'autoencoder_width must be >= 4'),
         ({'unet_channels': (8,)}, '>= 2 levels'),
         ({'unet_channels': (8, 12)}, 'multiples of 8'),
         ({'text_width': 9}, 'text_width must be a multiple'),
