@@ -38,8 +38,9 @@ EXTRAS = {
         OPENCV,
     ],
     # Make night and rain out of clear days. diffusers: Stable Diffusion, ControlNet, IP-Adapter;
-    # transformers: captions and depth. Both from Python 3.11 on, where they share a hub client.
-    'gdt': ['diffusers==0.42.1', 'transformers'],
+    # transformers: captions and depth; peft: few-step LoRAs. From Python 3.11 on, where they share
+    # a hub client.
+    'gdt': ['diffusers==0.42.1', 'transformers', 'peft'],
     # The same over many processes and machines.
     'ray': ['ray[data]'],
     # onnxscript is what torch's exporter is built on; onnxruntime measures parity.
