@@ -3,6 +3,7 @@ import json
 import os
 from pathlib import Path
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -286,11 +287,15 @@ def test_workers_of_ray_make_the_same_bytes(run, config, index, unkilled, tmp_pa
 
 
 def ray_processes():
-    """Give the ids of Ray's servers and workers."""
-    found = subprocess.run(
-        ['pgrep', '-f', '^ray::|ray/core/src/ray/'], capture_output=True, text=True
-    )
-    return set(found.stdout.split())
+    """Give the ids of Ray's servers and workers that live."""
+    import psutil
+
+    return {
+        process.pid
+        for process in psutil.process_iter(['cmdline', 'status'])
+        if process.info['status'] != psutil.STATUS_ZOMBIE
+        and re.search('^ray::|ray/core/src/ray/', ' '.join(process.info['cmdline'] or ()))
+    }
 
 
 def test_bad_sources_are_named_and_tried_again(run, procedural, make_index, tmp_path):
