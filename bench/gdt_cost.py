@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 import shlex
 import sys
+from typing import Any
 
 from ssd_depth_core.config import load_yaml
 from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
@@ -48,16 +49,16 @@ def diffusion_parts(config: DiffusionConfig) -> dict[str, Part]:
     Returns:
         By name, for one picture.
     """
-    from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+    import diffusers
 
     both = 2 if config.guidance_scale > 1 else 1  # with the prompt and with the negative one
     height, width = config.size
     with torch.device('meta'):
         widths = (320, 640, 1280, 1280)
         shared = {'block_out_channels': widths, 'cross_attention_dim': 768}
-        unet = UNet2DConditionModel(**shared, attention_head_dim=8)
-        controlnet = ControlNetModel(**shared, attention_head_dim=8)
-        autoencoder = AutoencoderKL(
+        unet: Any = diffusers.UNet2DConditionModel(**shared, attention_head_dim=8)
+        controlnet: Any = diffusers.ControlNetModel(**shared, attention_head_dim=8)
+        autoencoder: Any = diffusers.AutoencoderKL(
             down_block_types=('DownEncoderBlock2D',) * 4,
             up_block_types=('UpDecoderBlock2D',) * 4,
             block_out_channels=(128, 256, 512, 512),
@@ -95,19 +96,22 @@ def depth_part() -> Part:
     """
     from transformers import BeitConfig, DPTConfig, DPTForDepthEstimation
 
-    backbone = BeitConfig(
-        hidden_size=1024,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        intermediate_size=4096,
-        image_size=384,
-        use_relative_position_bias=True,
-        reshape_hidden_states=False,
-        out_features=['stage6', 'stage12', 'stage18', 'stage24'],
-    )
+    backbone: dict[str, Any] = {
+        'hidden_size': 1024,
+        'num_hidden_layers': 24,
+        'num_attention_heads': 16,
+        'intermediate_size': 4096,
+        'image_size': 384,
+        'use_relative_position_bias': True,
+        'reshape_hidden_states': False,
+        'out_features': ['stage6', 'stage12', 'stage18', 'stage24'],
+    }
     with torch.device('meta'):
         network = DPTForDepthEstimation(
-            DPTConfig(backbone_config=backbone, neck_hidden_sizes=[256, 512, 1024, 1024])
+            DPTConfig(
+                backbone_config=BeitConfig(**backbone),
+                neck_hidden_sizes=[256, 512, 1024, 1024],
+            )
         )
         return counted(network, lambda: network(torch.zeros(1, 3, 384, 384)))
 

@@ -14,9 +14,6 @@ WIDTHS = (16, 32, 64, 128, 256)
 NUM_SCALES = 4
 """Depth maps in training, at strides 1, 2, 4 and 8."""
 
-REFLECTED = {'padding': 1, 'padding_mode': 'reflect'}
-"""A border of zeros would draw its own edge into the depth map."""
-
 
 class Monodepth2Decoder(nn.Module):
     """Turn five features into logits at full size and, in training, at 1/2, 1/4 and 1/8."""
@@ -42,7 +39,7 @@ class Monodepth2Decoder(nn.Module):
         self.narrow = nn.ModuleList(_conv_elu(i, w) for i, w in zip(incoming, WIDTHS, strict=True))
         self.merge = nn.ModuleList(_conv_elu(w + s, w) for w, s in zip(WIDTHS, skips, strict=True))
         self.heads = nn.ModuleList(
-            LogitsConv2d(width, 1 if scale else num_outputs, 3, **REFLECTED)
+            _conv(width, 1 if scale else num_outputs, LogitsConv2d)
             for scale, width in enumerate(WIDTHS[:NUM_SCALES])
         )
 
@@ -68,8 +65,9 @@ class Monodepth2Decoder(nn.Module):
         return tuple(reversed(maps))
 
 
-def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, 3, **REFLECTED)
+def _conv(in_channels: int, out_channels: int, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
+    # Reflected, because a border of zeros draws its own edge into the depth map.
+    return kind(in_channels, out_channels, 3, padding=1, padding_mode='reflect')
 
 
 def _conv_elu(in_channels: int, out_channels: int) -> nn.Sequential:
