@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition
@@ -119,7 +120,7 @@ class TranslatorConfig:
         """Validate what concerns several parts.
 
         Raises:
-            ValueError: If a condition has no phrase, crops do not fit, or precisions differ.
+            ValueError: If a condition has no phrase, or crops do not fit.
         """
         if not self.phrases or not all(self.phrases.values()):
             raise ValueError(f'phrases must name one or more a condition, got {self.phrases}')
@@ -134,12 +135,6 @@ class TranslatorConfig:
             raise ValueError(
                 f'autoencoder.crop must be at most {model.height}x{model.width} and of multiples '
                 f'of {model.downscale}, got {height}x{width}'
-            )
-        if self.autoencoder.loop.precision != self.diffusion.loop.precision:
-            raise ValueError(
-                'autoencoder.loop.precision and diffusion.loop.precision must be equal, for they '
-                'are one process, '
-                f'got {self.autoencoder.loop.precision}, {self.diffusion.loop.precision}'
             )
 
 
@@ -287,6 +282,8 @@ def train_translator(
     autoencoder = _train_autoencoder(
         config, examples, held_out, out / 'autoencoder', resume=resume, cpu=cpu
     )
+    # Accelerate keeps what a process's first Accelerator found, such as processes that have parted.
+    AcceleratorState._reset_state(reset_partial_state=True)
     diffusion = RunFolder(out / 'diffusion')
     _train_diffusion(
         config,

@@ -214,10 +214,6 @@ def test_a_condition_that_nothing_shows_leaves_no_run(rendered_set, tmp_path):
         ({'phrases': {'night': ()}}, 'one or more a condition'),
         ({'autoencoder': replace(CONFIG.autoencoder, crop=(80, 32))}, 'at most 64x64'),
         ({'autoencoder': replace(CONFIG.autoencoder, crop=(18, 32))}, 'multiples of 4'),
-        (
-            {'diffusion': replace(CONFIG.diffusion, loop=replace(LOOP, precision='bf16'))},
-            'must be equal',
-        ),
     ],
 )
 def test_what_does_not_fit_is_named(change, message):
