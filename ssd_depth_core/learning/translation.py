@@ -282,7 +282,7 @@ def train_translator(
     autoencoder = _train_autoencoder(
         config, examples, held_out, out / 'autoencoder', resume=resume, cpu=cpu
     )
-    # Accelerate keeps what a process's first Accelerator found, such as processes that have parted.
+    # Accelerate keeps what its first Accelerator found, such as processes that have parted since.
     AcceleratorState._reset_state(reset_partial_state=True)
     diffusion = RunFolder(out / 'diffusion')
     _train_diffusion(
