@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
+from ssd_depth_core.gdt.local_models import loading
 from ssd_depth_core.gdt.patches import Tiling
 
 LOG = logging.getLogger(__name__)
@@ -88,7 +89,6 @@ class TransformersDepth:
         import torch
 
         allow_cpu_torchvision()
-        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 
         assert config.kind == 'transformers'
@@ -102,29 +102,23 @@ class TransformersDepth:
             if config.dtype == 'auto'
             else getattr(torch, config.dtype)
         )
-        try:
-            # Never from the hub: workers of one run would all fetch the same gigabytes, and
-            # without a connection each file costs minutes of retries.
-            architecture = AutoConfig.from_pretrained(config.model, local_files_only=True)
-            self._metric = _is_metric(architecture, config.model)
-            _check_process_size(architecture, config)
-            self._processor = AutoImageProcessor.from_pretrained(
-                config.model, local_files_only=True
-            )
-            network, loading = AutoModelForDepthEstimation.from_pretrained(
+        # Never from the hub: workers of one run would all fetch the same gigabytes, and without a
+        # connection each file costs minutes of retries. Never pickles: they can run code.
+        local: dict[str, Any] = {'local_files_only': True}
+        with loading('depth network', config.model):
+            architecture = AutoConfig.from_pretrained(config.model, **local)
+        self._metric = _is_metric(architecture, config.model)
+        _check_process_size(architecture, config)
+        with loading('depth network', config.model):
+            self._processor = AutoImageProcessor.from_pretrained(config.model, **local)
+            network, report = AutoModelForDepthEstimation.from_pretrained(
                 config.model,
-                local_files_only=True,
-                use_safetensors=True,  # pickles can run code
+                use_safetensors=True,
                 output_loading_info=True,
                 dtype=self._dtype,
+                **local,
             )
-        except (OSError, SafetensorError) as error:
-            raise FileNotFoundError(
-                f'depth network {config.model} is not on this machine, or not whole: '
-                f'{str(error).splitlines()[0]} Fetch it with `hf download {config.model}`, or '
-                'name a folder written by save_pretrained'
-            ) from None
-        missing = sorted(key for key in loading['missing_keys'] if UNUSED_KEYS not in key)
+        missing = sorted(key for key in report['missing_keys'] if UNUSED_KEYS not in key)
         if missing:
             raise ValueError(
                 f'depth network {config.model} lacks {len(missing)} weights, {missing[0]} among '

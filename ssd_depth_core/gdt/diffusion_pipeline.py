@@ -3,13 +3,10 @@
 Importing this waits for torch, transformers and diffusers; whoever only reads configs need not.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-import re
 from typing import Any
 
 from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
+from ssd_depth_core.gdt.local_models import loading
 from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
 
 allow_cpu_torchvision()  # before diffusers imports torchvision
@@ -28,7 +25,6 @@ from diffusers.schedulers.scheduling_lcm import LCMScheduler  # noqa: E402
 from diffusers.schedulers.scheduling_unipc_multistep import (  # noqa: E402
     UniPCMultistepScheduler,
 )
-from safetensors import SafetensorError  # noqa: E402
 import torch  # noqa: E402
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection  # noqa: E402
 
@@ -38,7 +34,6 @@ SCHEDULERS = {
     'ddim': DDIMScheduler,
     'lcm': LCMScheduler,
 }
-HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
 LORA_WEIGHTS = 'pytorch_lora_weights.safetensors'
 """The name under which diffusers saves a LoRA."""
 
@@ -98,14 +93,14 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
     local: dict[str, Any] = {'local_files_only': True, 'use_safetensors': True}
     local['dtype'] = _dtype_of(config, device)
     parts: dict[str, Any] = {}
-    with _named('diffusion model', config.model, '*/'):
+    with loading('diffusion model', config.model, '*/'):
         parts['text_encoder'] = _load_clip(CLIPTextModel, config.model, 'text_encoder', local)
     if config.controlnet is not None:
-        with _named('ControlNet', config.controlnet):
+        with loading('ControlNet', config.controlnet):
             parts['controlnet'] = ControlNetModel.from_pretrained(config.controlnet, **local)
             _require_whole(parts['controlnet'])
     if config.ip_adapter is not None:
-        with _named('IP-Adapter', config.ip_adapter, f'{config.ip_adapter_subfolder}/'):
+        with loading('IP-Adapter', config.ip_adapter, f'{config.ip_adapter_subfolder}/'):
             parts['image_encoder'] = _load_clip(
                 CLIPVisionModelWithProjection,
                 config.ip_adapter,
@@ -114,7 +109,7 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
             )
     if not config.safety_checker:
         parts |= {'safety_checker': None, 'requires_safety_checker': False}
-    with _named('diffusion model', config.model, '*/'):
+    with loading('diffusion model', config.model, '*/'):
         pipeline = GuidedPipeline.from_pretrained(config.model, **local, **parts)
         for network in (pipeline.unet, pipeline.controlnet, pipeline.vae):
             _require_whole(network)
@@ -125,7 +120,7 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
         _merge_lora(pipeline, config.lora)
     if config.ip_adapter is not None:
         # After the LoRA, whose layers would replace the ones that the IP-Adapter hangs on.
-        with _named('IP-Adapter', config.ip_adapter, f'{config.ip_adapter_subfolder}/'):
+        with loading('IP-Adapter', config.ip_adapter, f'{config.ip_adapter_subfolder}/'):
             pipeline.load_ip_adapter(
                 config.ip_adapter,
                 subfolder=config.ip_adapter_subfolder,
@@ -154,11 +149,11 @@ def _dtype_of(config: DiffusionConfig, device: torch.device) -> torch.dtype:
 
 def _load_clip(kind: Any, model: str, subfolder: str, local: dict[str, Any]) -> torch.nn.Module:
     """Load a network of transformers, which would make up the weights that its file lacks."""
-    network, loading = kind.from_pretrained(
+    network, report = kind.from_pretrained(
         model, subfolder=subfolder, output_loading_info=True, **local
     )
-    if loading['missing_keys']:
-        raise ValueError(f'{subfolder} lacks {", ".join(sorted(loading["missing_keys"])[:3])}.')
+    if lacking := sorted(report['missing_keys']):
+        raise ValueError(f'{subfolder} lacks {", ".join(lacking[:3])}.')
     return network
 
 
@@ -194,27 +189,7 @@ def _merge_lora(pipeline: GuidedPipeline, lora: str) -> None:
         import peft  # noqa: F401  # diffusers reads LoRAs through it
     except ImportError:
         raise ImportError(f'LoRA {lora} needs peft; install it with `pip install peft`') from None
-    with _named('LoRA', lora):
+    with loading('LoRA', lora):
         pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHTS, local_files_only=True)
     pipeline.fuse_lora(components=['unet'])
     pipeline.unload_lora_weights()
-
-
-@contextmanager
-def _named(part: str, model: str, folder: str = '') -> Iterator[None]:
-    """Turn the many errors of loading into one that says what is missing and what to do."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        if Path(model).is_dir() or not HUB_ID.fullmatch(model):
-            remedy = 'Name a whole folder, as save_pretrained writes it'
-        else:
-            # Repositories also hold pickles, and the same weights in one file and in other types.
-            remedy = (
-                f"Fetch it with `hf download {model} --include '*.json' --include '*.txt' "
-                f"--include '{folder}*.safetensors' --exclude '*.*.safetensors'`, or name a folder"
-            )
-        raise FileNotFoundError(
-            f'{part} {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '
-            f'{remedy}'
-        ) from None

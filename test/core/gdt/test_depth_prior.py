@@ -165,9 +165,15 @@ def test_the_model_is_named_for_the_manifest(networks, tiny_depth_models):
     assert networks['dpt'].models == {'depth': str(tiny_depth_models['dpt'])}
 
 
-@pytest.mark.parametrize('model', ['Intel/dpt-large', '/nowhere/dpt'])
-def test_absent_weights_are_named_with_the_command_that_fetches_them(model):
-    with pytest.raises(FileNotFoundError, match=f'{model} is not on this .*`hf download {model}`'):
+@pytest.mark.parametrize(
+    ('model', 'remedy'),
+    [
+        ('Intel/dpt-large', '`hf download Intel/dpt-large '),
+        ('/nowhere/dpt', 'Name a whole folder'),
+    ],
+)
+def test_absent_weights_are_named_with_what_to_do(model, remedy):
+    with pytest.raises(FileNotFoundError, match=f'depth network {model} is not on .*{remedy}'):
         TransformersDepth(DepthPriorConfig(model=model), 'cpu')
 
 
