@@ -50,7 +50,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Hold a frame with all that its pictures share."""
+    """Hold a frame with all that its pictures share, of their size."""
 
     picture: NDArray[np.uint8]
     depth: EstimatedDepth
@@ -152,9 +152,29 @@ class Pipeline:
         if not isinstance(self._depth, ExactDepth):
             depths = dict(zip(pictures, self._depth.estimate(shown, Ks), strict=True))
         return {
-            frame.id: _Frame(pictures[frame.id], depths[frame.id], K, captions[frame.id])
+            frame.id: self._shrunk(pictures[frame.id], depths[frame.id], K, captions[frame.id])
             for frame, K in zip(frames, Ks, strict=True)
         }
+
+    def _shrunk(
+        self,
+        picture: NDArray[np.uint8],
+        depth: EstimatedDepth,
+        K: NDArray[np.float64],
+        caption: str | None,
+    ) -> _Frame:
+        """Bring what was seen at full size to the size of the pictures, before any is made."""
+        own = picture.shape[:2]
+        size = self._size
+        if size is None or size == own:
+            return _Frame(picture, depth, K, caption)
+        resized = cv2.resize(depth.inverse_depth, size[::-1], interpolation=cv2.INTER_AREA)
+        return _Frame(
+            resize_image(picture, size),
+            replace(depth, inverse_depth=np.asarray(resized)),
+            resize_intrinsics(K, own, size),
+            caption,
+        )
 
     def _make_condition(
         self, jobs: Sequence[Job], frames: dict[str, _Frame]
@@ -170,7 +190,7 @@ class Pipeline:
                 if isinstance(translation, str):
                     results[job.path] = _failure(job, translation, unreadable=False)
                 else:
-                    finished.append((job, *self._finish(request, translation)))
+                    finished.append((job, request, translation))
         verdicts = self._gate.judge(
             [request for _, request, _ in finished], [made for _, _, made in finished]
         )
@@ -191,20 +211,6 @@ class Pipeline:
             )
             results[job.path] = Made(line=line, png=_encode(translation.picture))
         return results
-
-    def _finish(self, request: Request, translation: Translation) -> tuple[Request, Translation]:
-        """Bring what was asked and what was made to the size in which it is judged and kept."""
-        own = request.picture.shape[:2]
-        size = self._size
-        if size is None or size == own:
-            return request, translation
-        depth = cv2.resize(request.depth.inverse_depth, size[::-1], interpolation=cv2.INTER_AREA)
-        return replace(
-            request,
-            picture=resize_image(request.picture, size),
-            depth=replace(request.depth, inverse_depth=np.asarray(depth)),
-            K=resize_intrinsics(request.K, own, size),
-        ), replace(translation, picture=resize_image(translation.picture, size))
 
 
 def _request(job: Job, frame: _Frame) -> Request:

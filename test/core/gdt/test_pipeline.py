@@ -193,14 +193,29 @@ def test_an_unusable_picture_is_named_and_never_judged(parts, pipeline, monkeypa
     assert [len(judged) for judged in parts.judged] == [2, 2]
 
 
-def test_pictures_are_judged_and_kept_at_the_size_that_is_asked_for(parts, pipeline):
+def test_frames_are_seen_whole_and_their_pictures_made_at_the_size_that_is_asked_for(
+    parts, pipeline, monkeypatch
+):
+    seen = []
+    for what in ('caption', 'estimate'):
+        see = getattr(parts, what)
+        monkeypatch.setattr(
+            parts,
+            what,
+            lambda pictures, *more, see=see: (
+                seen.extend(picture.shape for picture in pictures) or see(pictures, *more)
+            ),
+        )
     results = pipeline(size=(6, 10)).make(batch_of())
-    assert {picture_of(made).shape for made in results} == {(6, 10, 3)}
-    assert parts.translated[0][0].picture.shape == (*SIZE, 3)
-    request, translation = parts.judged[0][0]
-    assert request.picture.shape == translation.picture.shape == (6, 10, 3)
+    assert seen == [(*SIZE, 3)] * 6
+    request = parts.translated[0][0]
+    assert request.picture.shape == (6, 10, 3)
     assert request.depth.inverse_depth.shape == (6, 10)
     np.testing.assert_allclose(request.K, ((5, 0, 4.5), (0, 5, 2.5), (0, 0, 1)))
+    judged, translation = parts.judged[0][0]
+    assert judged is request
+    # What the translator answered is what lies on the disk, resampled no more.
+    np.testing.assert_array_equal(picture_of(results[0]), translation.picture)
 
 
 def test_exact_depth_is_read_in_place_of_an_estimate(parts, pipeline, tmp_path):
