@@ -64,6 +64,11 @@ class TranslateConfig:
             raise ValueError(f'seed must be >= 0, got {self.seed}')
         if self.size is not None and min(self.size) < 1:
             raise ValueError(f'size must be (H, W) of 1 px and more, or null, got {self.size}')
+        if self.translator == 'procedural' and self.captioner.kind == 'blip2':
+            raise ValueError(
+                'captioner blip2 would load gigabytes for words that formulas do not read; set '
+                'captioner.kind to none, or to text'
+            )
         shown = [name for name, recipe in self.conditions.items() if recipe.image_prompts]
         if self.translator == 'diffusion' and shown and self.diffusion.ip_adapter is None:
             raise ValueError(

@@ -97,6 +97,10 @@ def test_photographs_need_an_ip_adapter_only_where_they_are_shown():
         ({'batch_size': 0}, 'batch_size must be >= 1, got 0'),
         ({'seed': -1}, 'seed must be >= 0, got -1'),
         ({'size': [0, 16]}, r'size must be \(H, W\) of 1 px and more, or null, got \(0, 16\)'),
+        (
+            {'translator': 'procedural', 'captioner': {'kind': 'blip2'}},
+            'formulas do not read; set captioner.kind to none',
+        ),
         ({'translator': 'gan'}, 'translator must be one of diffusion, procedural'),
     ],
 )
