@@ -91,7 +91,7 @@ class ClipJudge:
                 f'Fetch it with `hf download {model}`, name a folder written by save_pretrained, '
                 'or set condition_check to statistics'
             ) from None
-        self._network = network.to(device).eval()
+        self._network = network.to(device).eval()  # type: ignore[arg-type]
 
     def probabilities(
         self, pictures: Sequence[Picture], conditions: Sequence[Condition]

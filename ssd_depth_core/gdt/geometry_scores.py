@@ -22,11 +22,9 @@ NUM_PAIRS = 4096
 GRID_WIDTH = 320
 """Pixels across at which depth is compared, so that windows and tolerances mean the same in every
 picture."""
-WINDOW_PX = (64, 48)
-"""(width, height) of the regions in which something may be gone: a car 10 m away."""
 SHIFT_PX = 2
 """By which depth's edges may be misplaced: networks are not more exact."""
-SLACK = 0.2
+SLACK = 0.1
 """Difference of log depth that a network may be wrong by."""
 
 
@@ -197,22 +195,24 @@ def _distance_to(edges: NDArray[np.bool_]) -> NDArray[np.float32]:
     )
 
 
-def receded_map(reference: Float, estimate: Float) -> NDArray[np.float32]:
-    """Map where something nearer is gone and what was behind it is seen.
-
-    Only what lies farther than it should counts: in the dark and in rain, networks see near things
-    where there are none, and counting these too told broken pictures from faithful ones worse.
+def missed_depth(
+    reference: Float, estimate: Float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Measure where depth is not what it should be, but for edges that are a little off.
 
     Args:
         reference: Log depth (H, W), on a grid `GRID_WIDTH` pixels wide.
         estimate: Likewise.
 
     Returns:
-        Mean, over the window around each pixel, of how much farther log depth is than `SLACK`
-        allows, (H, W) in [0, 1]; a depth that is found within `SHIFT_PX` is in its place.
+        By how much log depth is farther, and by how much it is nearer, than `SLACK` allows, (H, W)
+        in [0, 1] each; a depth that is found within `SHIFT_PX` is in its place.
     """
     kernel = np.ones((2 * SHIFT_PX + 1, 2 * SHIFT_PX + 1), np.uint8)
-    beyond_all = estimate - cv2.dilate(reference, kernel)
-    beyond_here = cv2.erode(estimate, kernel) - reference
-    farther = np.maximum(beyond_all, beyond_here)
-    return np.asarray(cv2.blur(np.clip(farther - SLACK, 0.0, 1.0), WINDOW_PX))
+    farther = np.maximum(
+        estimate - cv2.dilate(reference, kernel), cv2.erode(estimate, kernel) - reference
+    )
+    nearer = np.maximum(
+        cv2.erode(reference, kernel) - estimate, reference - cv2.dilate(estimate, kernel)
+    )
+    return np.clip(farther - SLACK, 0.0, 1.0), np.clip(nearer - SLACK, 0.0, 1.0)

@@ -7,12 +7,11 @@ from ssd_depth_core.gdt.geometry_scores import (
     edge_f1,
     FAR_RATIO,
     log_error,
+    missed_depth,
     on_grid,
     ordinal_agreement,
-    receded_map,
     SLACK,
     UnusableDepthError,
-    WINDOW_PX,
 )
 
 SIZE = (96, 160)
@@ -104,22 +103,31 @@ def test_no_edges_to_find_and_no_edges_found():
     assert edge_f1(wall(0.0), wall(1.0), 1.0) == 0.0
 
 
-def test_a_wall_that_is_gone_shows_by_how_much_farther_all_is_there():
-    losses = receded_map(wall(0.3, columns=slice(30, 130)), wall(1.0))
-    assert losses[48, 80] == pytest.approx(0.7 - SLACK, abs=1e-5)
-    assert losses[48, 0] < 0.5 * losses[48, 80]
+def test_a_wall_that_is_gone_is_missed_by_how_much_farther_all_is_there():
+    farther, nearer = missed_depth(wall(0.3), wall(1.0))
+    np.testing.assert_allclose(farther[:, 60:110], 0.7 - SLACK, atol=1e-6)
+    assert not farther[:, :60].any()
+    assert not farther[:, 110:].any()
+    assert not nearer.any()
 
 
-def test_a_narrow_thing_that_is_gone_shows_by_its_share_of_the_window():
-    losses = receded_map(wall(0.3, columns=slice(78, 84)), wall(1.0))
-    assert losses.max() == pytest.approx((0.7 - SLACK) * 6 / WINDOW_PX[0], rel=1e-4)
+def test_a_wall_that_is_new_is_missed_by_how_much_nearer_all_is_there():
+    farther, nearer = missed_depth(wall(1.0), wall(0.3))
+    np.testing.assert_allclose(nearer[:, 60:110], 0.7 - SLACK, atol=1e-6)
+    assert not nearer[:, :60].any()
+    assert not farther.any()
 
 
-def test_things_that_come_nearer_or_are_a_little_off_do_not_recede():
-    assert receded_map(wall(1.0), wall(0.0)).max() == 0.0
-    assert receded_map(wall(0.0), wall(0.9 * SLACK)).max() == 0.0
-    moved_by_two = wall(0.0, columns=slice(62, 112))
-    assert receded_map(wall(0.0), moved_by_two).max() == 0.0
+def test_a_thing_narrower_than_the_shift_is_missed_all_the_same():
+    farther, _ = missed_depth(wall(0.3, columns=slice(80, 83)), wall(1.0))
+    np.testing.assert_allclose(farther[:, 80:83], 0.7 - SLACK, atol=1e-6)
+    assert farther.sum() == pytest.approx(96 * 3 * (0.7 - SLACK), rel=1e-5)
+
+
+def test_things_a_little_off_are_not_missed():
+    assert not np.any(missed_depth(wall(0.0), wall(0.9 * SLACK)))
+    assert not np.any(missed_depth(wall(0.0), wall(0.0, columns=slice(62, 112))))
+    assert np.any(missed_depth(wall(0.0), wall(0.0, columns=slice(63, 113))))
 
 
 def test_the_grid_has_the_pictures_aspect_ratio_and_invents_no_depth():
