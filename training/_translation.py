@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 import shutil
 import time
+from typing import Any
 
+from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.frame_reader import Size
-from ssd_depth_core.data.index import IndexLine, read_lines, Split
+from ssd_depth_core.data.index import IndexLine, read_header, read_lines, Split
 from ssd_depth_core.data.manifest import ManifestLine
 from ssd_depth_core.gdt.jobs import Batch, missing_batches
 from ssd_depth_core.gdt.output_folder import FAILURES, OutputFolder
 from ssd_depth_core.gdt.pipeline import Failure, Made, Pipeline
+from ssd_depth_core.gdt.recipe import TranslateConfig
 from tqdm import tqdm
 
 BYTES_A_PIXEL = 3
@@ -38,6 +41,26 @@ def clear_frames(index: Path, split: Split) -> list[IndexLine]:
             f'split {split} of {index} has no day-clear frame to translate; name another --split'
         )
     return frames
+
+
+def record_of(config: TranslateConfig, index: Path) -> dict[str, Any]:
+    """Say what pictures are made with, and from what; a folder holds pictures of one such record.
+
+    Args:
+        config: What to do.
+        index: Folder of the frames' index.
+
+    Returns:
+        The config, and under `data` the data set and how it was indexed; plain values.
+
+    Raises:
+        FileNotFoundError: If there is no index.
+        ValueError: If its header breaks the form.
+    """
+    header = read_header(index)
+    root = str(Path(header.root).resolve())
+    data = {'format': header.format, 'root': root, 'options': header.options}
+    return to_dict(config) | {'data': data}
 
 
 def describe(

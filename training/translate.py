@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         FileNotFoundError: If the index, a model or a made picture is missing.
         OSError: If the disk is full, or another run writes to the folder.
         ValueError: If an option or the config is wrong, or the folder's pictures were made with
-            another config.
+            another config or from another data set.
     """
     parser = stage_parser(
         'Translate clear frames to night and weather.',
@@ -69,13 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ValueError(f'--device must be cpu or cuda with --ray, got {args.device!r}')
     # Before NumPy comes: sums over several threads round in another order, which changes bytes.
     os.environ['OMP_NUM_THREADS'] = '1'
-    from ssd_depth_core.config import to_dict
     from ssd_depth_core.gdt.jobs import missing_batches, plan_batches
     from ssd_depth_core.gdt.output_folder import made_so_far, open_output
     from ssd_depth_core.gdt.recipe import TranslateConfig
 
     from training._gdt import build_pipeline
-    from training._translation import clear_frames, describe, make_here, write_all
+    from training._translation import clear_frames, describe, make_here, record_of, write_all
 
     config = config_of(TranslateConfig, args)
     batches = plan_batches(
@@ -85,12 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         config.batch_size,
         config.seed,
     )
+    record = record_of(config, args.index)
     if args.dry_run:
-        made = made_so_far(args.out, to_dict(config))
+        made = made_so_far(args.out, record)
         print(describe(batches, made, args.out, config.size, args.seconds_per_picture))
         return 0
     make_pipeline = partial(build_pipeline, config, args.index.resolve())
-    with open_output(args.out, to_dict(config)) as out:
+    with open_output(args.out, record) as out:
         left = missing_batches(batches, out.lines)
         if args.ray and left:
             from training._ray_workers import make_on_ray

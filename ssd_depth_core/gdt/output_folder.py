@@ -1,6 +1,6 @@
 """The folder of translated pictures: one writer, and at no instant anything that half counts.
 
-<out>/config.yaml           what all pictures in it were made with
+<out>/config.yaml           what all pictures in it were made with, and from which data set
 <out>/manifest.jsonl        see `data/manifest.py`
 <out>/<condition>/*.png     the pictures; one without a line in the manifest counts for nothing
 <out>/failures.jsonl        what the last run could not make, and why; none: all was made
@@ -77,7 +77,7 @@ def open_output(path: Path, config: dict[str, Any]) -> Iterator[OutputFolder]:
 
     Args:
         path: Made where missing.
-        config: Resolved, plain values.
+        config: Resolved, plain values; of the data set too.
 
     Yields:
         The folder, locked as long as the context lasts.
@@ -85,7 +85,7 @@ def open_output(path: Path, config: dict[str, Any]) -> Iterator[OutputFolder]:
     Raises:
         BlockingIOError: If another run writes to it.
         FileNotFoundError: If a picture of the manifest is gone.
-        ValueError: If its pictures were made with another config.
+        ValueError: If its pictures are of another config or data set.
     """
     path.mkdir(parents=True, exist_ok=True)
     with (path / '.lock').open('ab') as lock:
@@ -110,7 +110,7 @@ def made_so_far(path: Path, config: dict[str, Any]) -> list[ManifestLine]:
 
     Raises:
         FileNotFoundError: If a picture of the manifest is gone.
-        ValueError: If the manifest breaks the form, or was made with another config.
+        ValueError: If the manifest breaks the form, or is of another config or data set.
     """
     manifest = path / NAME
     if not manifest.exists() or not manifest.stat().st_size:  # killed before its first line
@@ -142,7 +142,7 @@ def _check_same(path: Path, config: dict[str, Any]) -> None:
     ]
     if other:
         raise ValueError(
-            f'{path.parent} holds pictures made with another config: {"; ".join(other)}; set '
+            f'{path.parent} holds pictures of another config or data set: {"; ".join(other)}; set '
             f'that back, or choose another --out'
         )
 

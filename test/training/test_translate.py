@@ -268,7 +268,7 @@ def test_what_is_made_is_not_made_again_and_a_condition_may_be_added(
     assert len(captions) == 6  # those of the first run
     status, words = run(*options, '--set', 'diffusion.num_inference_steps=3')
     assert status == 2
-    assert 'another config: conditions.snow' in words
+    assert 'another config or data set: conditions.snow' in words
     assert 'diffusion.num_inference_steps 2 -> 3' in words
 
 
@@ -353,6 +353,12 @@ def test_a_dry_run_counts_and_foretells_and_writes_nothing(
     assert ['all', '18', '12', '6'] in [line.split() for line in words.splitlines()]
     assert 'time: unknown; give --seconds-per-picture' in words
     assert 'like those there' in words
+
+
+def test_pictures_of_another_data_set_are_refused(config, make_index, unkilled, tmp_path):
+    other = make_index(tmp_path / 'other')  # of the same ids
+    with pytest.raises(ValueError, match=r'another config or data set: data.root .*/other'):
+        translate.main(arguments(config, other, unkilled[0], '--dry-run'))
 
 
 def test_frames_that_are_not_clear_are_no_sources(config, index, tmp_path):

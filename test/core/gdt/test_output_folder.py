@@ -108,8 +108,8 @@ def test_pictures_of_another_config_are_refused_by_the_fields_that_differ(tmp_pa
         folder.add([made('a')])
     other = {**CONFIG, 'seed': 2, 'size': None}
     message = (
-        r'made with another config: seed 1 -> 2; size \[8, 8\] -> None; set that back, or choose '
-        'another --out'
+        r'of another config or data set: seed 1 -> 2; size \[8, 8\] -> None; set that back, or '
+        'choose another --out'
     )
     with pytest.raises(ValueError, match=message):
         made_so_far(tmp_path, other)
