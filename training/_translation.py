@@ -66,6 +66,7 @@ def record_of(config: TranslateConfig, index: Path) -> dict[str, Any]:
 def describe(
     batches: Sequence[Batch],
     made: Sequence[ManifestLine],
+    unusable: frozenset[str],
     out: Path,
     size: Size | None,
     seconds: float | None,
@@ -75,6 +76,7 @@ def describe(
     Args:
         batches: All that is asked for.
         made: The manifest.
+        unusable: Paths of pictures that are not tried again.
         out: Folder of the pictures; need not be there.
         size: (H, W) of the pictures, pixels; None: each frame's own.
         seconds: A picture, as a run printed it; None: not known.
@@ -83,16 +85,18 @@ def describe(
         Lines to print.
     """
     wanted = [job for batch in batches for job in batch.jobs]
-    left = missing_batches(batches, made)
+    left = missing_batches(batches, made, unusable)
     missing = [job for batch in left for job in batch.jobs if job.path in batch.missing]
-    text = [f'{"condition":12} {"pictures":>9} {"made":>9} {"missing":>9}']
-    of_all, of_missing = (Counter(job.condition for job in jobs) for jobs in (wanted, missing))
-    for condition, count in of_all.items():
-        rest = of_missing[condition]
-        text.append(f'{condition:12} {count:9,} {count - rest:9,} {rest:9,}')
-    text.append(f'{"all":12} {len(wanted):9,} {len(wanted) - len(missing):9,} {len(missing):9,}')
+    useless = [job for job in wanted if job.path in unusable]
+    kinds = (wanted, useless, missing)
+    per_condition = [Counter(job.condition for job in jobs) for jobs in kinds]
+    counts = {name: [count[name] for count in per_condition] for name in per_condition[0]}
+    text = [f'{"condition":12} {"pictures":>9} {"made":>9} {"unusable":>9} {"missing":>9}']
+    for name, (of_all, unfit, left_out) in (*counts.items(), ('all', [*map(len, kinds)])):
+        there = of_all - unfit - left_out
+        text.append(f'{name:12} {of_all:9,} {there:9,} {unfit:9,} {left_out:9,}')
     if seconds is None:
-        text.append('time: unknown; give --seconds-per-picture, which every run prints')
+        text.append('time: unknown; give --seconds-per-picture, which runs of two batches print')
     else:
         hours = len(missing) * seconds / 3600
         text.append(f'time: {hours:.1f} h at {seconds:g} s a picture')
@@ -102,8 +106,8 @@ def describe(
     else:
         sizes = [size or job.frame.size for job in missing]
         need, how = sum(BYTES_A_PIXEL * h * w for h, w in sizes), 'at most'
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
+    folder = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(folder).free
     text.append(f'disk: {need / 1e9:.2f} GB needed ({how}), {free / 1e9:.2f} GB free')
     return '\n'.join(text)
 
@@ -141,10 +145,11 @@ def write_all(
         Whether every source could be read.
     """
     count: Counter[str] = Counter()
-    start = time.monotonic()
+    start = warm = time.monotonic()
+    num_waited = 0  # pictures of the first batch, which waits for the models
     total = sum(len(batch.missing) for batch in batches)
     with tqdm(total=total, unit='picture', smoothing=0.05) as bar:
-        for result in results:
+        for number, result in enumerate(results):
             made = [one for one in result if isinstance(one, Made)]
             failures = [one for one in result if isinstance(one, Failure)]
             out.add(made)
@@ -155,12 +160,21 @@ def write_all(
             count['of unreadable sources'] += sum(one.unreadable for one in failures)
             bar.set_postfix(accepted=count['accepted'])
             bar.update(len(result))
+            if number == 0:
+                warm, num_waited = time.monotonic(), len(made)
+    now = time.monotonic()
     pictures = count['accepted'] + count['rejected']
     if pictures:
-        seconds = time.monotonic() - start
-        print(f'{pictures:,} pictures in {seconds:.0f} s: {seconds / pictures:.2f} s a picture')
+        print(f'{pictures:,} pictures in {now - start:.0f} s')
+    if pictures > num_waited:
+        seconds = (now - warm) / (pictures - num_waited)
+        print(f'{seconds:.2f} s a picture after the first batch, which waited for the models')
     print(', '.join(f'{number:,} {what}' for what, number in count.items()) or 'nothing missing')
     if count['unusable'] or count['of unreadable sources']:
         print(f'what could not be made, and why: {out.path / FAILURES}')
+    if out.unusable:
+        print(
+            f'{len(out.unusable):,} unusable before, and not tried again but by --retry-failures'
+        )
     print(f'pictures: {out.path / "manifest.jsonl"}')
     return not count['of unreadable sources']

@@ -2,9 +2,10 @@
 
 Writes `<condition>/<frame>.png`, `manifest.jsonl` and `config.yaml` (see `gdt/output_folder.py`).
 Killed at any instant, the next run makes exactly what is missing; neither a kill nor the number of
-workers changes a byte. What could not be made is listed in `failures.jsonl` and tried again by the
-next run. A source that cannot be read ends the run with status 1, after all the others; a picture
-that came out unusable does not, since that is a generator's everyday business.
+workers changes a byte. What could not be made is listed in `failures.jsonl`. A source that cannot
+be read ends the run with status 1, after all the others, and is tried again by the next run. A
+picture that came out unusable does neither: that is a generator's everyday business, and it would
+come out the same.
 """
 
 from collections.abc import Sequence
@@ -54,13 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='of --ray, each with a GPU or a CPU core (default: one a GPU, or one)',
     )
     parser.add_argument(
+        '--retry-failures', action='store_true', help='make pictures again that came out unusable'
+    )
+    parser.add_argument(
         '--dry-run', action='store_true', help='say what is missing and what it costs, and stop'
     )
     parser.add_argument(
         '--seconds-per-picture',
         type=float,
         metavar='S',
-        help="for --dry-run's hours; every run prints its own",
+        help="for --dry-run's hours; runs of two batches print their own",
     )
     args = parser.parse_args(argv)
     if args.num_workers is not None and (args.num_workers < 1 or not args.ray):
@@ -70,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before NumPy comes: sums over several threads round in another order, which changes bytes.
     os.environ['OMP_NUM_THREADS'] = '1'
     from ssd_depth_core.gdt.jobs import missing_batches, plan_batches
-    from ssd_depth_core.gdt.output_folder import made_so_far, open_output
+    from ssd_depth_core.gdt.output_folder import made_so_far, open_output, unusable_so_far
     from ssd_depth_core.gdt.recipe import TranslateConfig
 
     from training._gdt import build_pipeline
@@ -87,11 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     record = record_of(config, args.index)
     if args.dry_run:
         made = made_so_far(args.out, record)
-        print(describe(batches, made, args.out, config.size, args.seconds_per_picture))
+        failures = [] if args.retry_failures else unusable_so_far(args.out, made)
+        unusable = frozenset(failure.path for failure in failures)
+        print(describe(batches, made, unusable, args.out, config.size, args.seconds_per_picture))
         return 0
     make_pipeline = partial(build_pipeline, config, args.index.resolve())
-    with open_output(args.out, record) as out:
-        left = missing_batches(batches, out.lines)
+    with open_output(args.out, record, retry_failures=args.retry_failures) as out:
+        left = missing_batches(batches, out.lines, out.unusable)
         if args.ray and left:
             from training._ray_workers import make_on_ray
 

@@ -95,7 +95,9 @@ def plan_batches(
     return batches
 
 
-def missing_batches(batches: Iterable[Batch], made: Sequence[ManifestLine]) -> list[Batch]:
+def missing_batches(
+    batches: Iterable[Batch], made: Sequence[ManifestLine], unusable: frozenset[str] = frozenset()
+) -> list[Batch]:
     """Keep what is still to be done.
 
     A condition of which one picture is missing stays whole: its pictures are computed together.
@@ -103,15 +105,16 @@ def missing_batches(batches: Iterable[Batch], made: Sequence[ManifestLine]) -> l
     Args:
         batches: All, as `plan_batches` gives them.
         made: The manifest, which tells captions too.
+        unusable: Paths of pictures that are not worth another try.
 
     Returns:
         Batches with a missing picture.
     """
-    paths = {line.path for line in made}
+    done = {line.path for line in made} | unusable
     captions = {line.source_id: line.caption for line in made if line.caption is not None}
     left = []
     for batch in batches:
-        missing = batch.missing - paths
+        missing = batch.missing - done
         conditions = {job.condition for job in batch.jobs if job.path in missing}
         if missing:
             left.append(

@@ -3,7 +3,7 @@
 <out>/config.yaml           what all pictures in it were made with, and from which data set
 <out>/manifest.jsonl        see `data/manifest.py`
 <out>/<condition>/*.png     the pictures; one without a line in the manifest counts for nothing
-<out>/failures.jsonl        what the last run could not make, and why; none: all was made
+<out>/failures.jsonl        what could not be made, and why; none: all was made
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ssd_depth_core.checks import check_file
-from ssd_depth_core.config import flattened, read_yaml, to_dict
+from ssd_depth_core.config import flattened, from_dict, read_yaml, to_dict
 from ssd_depth_core.data.manifest import append_manifest, ManifestLine, NAME, read_manifest
 from ssd_depth_core.gdt.pipeline import Failure, Made
 import yaml
@@ -29,15 +29,19 @@ PARTIAL = '.partial'
 class OutputFolder:
     """Write pictures and their lines; `open_output` gives one."""
 
-    def __init__(self, path: Path, lines: Sequence[ManifestLine]) -> None:
+    def __init__(
+        self, path: Path, lines: Sequence[ManifestLine], unusable: frozenset[str]
+    ) -> None:
         """Hold the folder.
 
         Args:
             path: The folder, locked.
             lines: Its manifest.
+            unusable: Paths of the pictures that would come out of no use again.
         """
         self.path = path
         self.lines = lines
+        self.unusable = unusable
 
     def add(self, made: Sequence[Made]) -> None:
         """Write pictures, then their lines; both are on the disk when this returns.
@@ -68,16 +72,19 @@ class OutputFolder:
         """
         if failures:
             with (self.path / FAILURES).open('a') as file:
-                file.writelines(json.dumps(to_dict(failure)) + '\n' for failure in failures)
+                file.writelines(map(_line_of, failures))
 
 
 @contextlib.contextmanager
-def open_output(path: Path, config: dict[str, Any]) -> Iterator[OutputFolder]:
+def open_output(
+    path: Path, config: dict[str, Any], *, retry_failures: bool = False
+) -> Iterator[OutputFolder]:
     """Enter a folder that nobody else writes to, new or begun by the same config.
 
     Args:
         path: Made where missing.
         config: Resolved, plain values; of the data set too.
+        retry_failures: Whether to forget which pictures came out unusable.
 
     Yields:
         The folder, locked as long as the context lasts.
@@ -93,9 +100,13 @@ def open_output(path: Path, config: dict[str, Any]) -> Iterator[OutputFolder]:
         lines = made_so_far(path, config)
         for left in path.glob(f'*/.*{PARTIAL}'):
             left.unlink()
-        (path / FAILURES).unlink(missing_ok=True)
+        unusable = [] if retry_failures else unusable_so_far(path, lines)
+        if unusable:
+            _write(path / FAILURES, ''.join(map(_line_of, unusable)).encode())
+        else:
+            (path / FAILURES).unlink(missing_ok=True)
         _write(path / CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
-        yield OutputFolder(path, lines)
+        yield OutputFolder(path, lines, frozenset(failure.path for failure in unusable))
 
 
 def made_so_far(path: Path, config: dict[str, Any]) -> list[ManifestLine]:
@@ -126,6 +137,28 @@ def made_so_far(path: Path, config: dict[str, Any]) -> list[ManifestLine]:
                 'take its line out of the manifest to have it made again'
             )
     return lines
+
+
+def unusable_so_far(path: Path, lines: Sequence[ManifestLine]) -> list[Failure]:
+    """Read which pictures came out unusable, as they would again.
+
+    Args:
+        path: The folder; need not be there.
+        lines: Its manifest.
+
+    Returns:
+        What `failures.jsonl` holds, but for unreadable sources, which somebody may have mended.
+    """
+    file = path / FAILURES
+    if not lines or not file.exists():  # without pictures, another config may have failed
+        return []
+    whole, _, _ = file.read_text().rpartition('\n')  # a killed run leaves a line without end
+    failures = [from_dict(Failure, json.loads(line), str(file)) for line in whole.splitlines()]
+    return [failure for failure in failures if not failure.unreadable]
+
+
+def _line_of(failure: Failure) -> str:
+    return json.dumps(to_dict(failure)) + '\n'
 
 
 def _check_same(path: Path, config: dict[str, Any]) -> None:

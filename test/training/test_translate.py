@@ -339,9 +339,9 @@ def test_a_dry_run_counts_and_foretells_and_writes_nothing(
     words = capsys.readouterr().out
     rows = [line.split() for line in words.splitlines()]
     assert rows[1:4] == [
-        ['night', '6', '0', '6'],
-        ['fog', '6', '0', '6'],
-        ['all', '12', '0', '12'],
+        ['night', '6', '0', '0', '6'],
+        ['fog', '6', '0', '0', '6'],
+        ['all', '12', '0', '0', '12'],
     ]
     assert 'time: 2.0 h at 600 s a picture' in words
     assert 'disk: 0.00 GB needed (at most)' in words
@@ -349,8 +349,8 @@ def test_a_dry_run_counts_and_foretells_and_writes_nothing(
     more = ('--dry-run', '--set', 'variants=1', '--set', 'conditions.snow={}')
     assert translate.main(arguments(config, index, unkilled[0], *more)) == 0
     words = capsys.readouterr().out
-    assert ['snow', '6', '0', '6'] in [line.split() for line in words.splitlines()]
-    assert ['all', '18', '12', '6'] in [line.split() for line in words.splitlines()]
+    assert ['snow', '6', '0', '0', '6'] in [line.split() for line in words.splitlines()]
+    assert ['all', '18', '12', '0', '6'] in [line.split() for line in words.splitlines()]
     assert 'time: unknown; give --seconds-per-picture' in words
     assert 'like those there' in words
 

@@ -92,6 +92,12 @@ def test_a_condition_that_is_made_is_not_computed_again():
     assert missing_batches(batches, [made(job) for job in (*nights, *snows)]) == []
 
 
+def test_what_came_out_unusable_is_not_computed_again():
+    batches = plan('abc')
+    left = missing_batches(batches, [], frozenset({'night/a.png', 'night/c.png', 'snow/c.png'}))
+    assert [batch.missing for batch in left] == [{'night/b.png', 'snow/a.png', 'snow/b.png'}]
+
+
 def test_a_known_caption_is_not_asked_for_again():
     batches = plan('abc')
     left = missing_batches(batches, [made(batches[0].jobs[1], caption='a street')])

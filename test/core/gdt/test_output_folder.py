@@ -10,7 +10,7 @@ pytest.importorskip('cv2')
 yaml = pytest.importorskip('yaml')
 
 from ssd_depth_core.data.manifest import append_manifest, ManifestLine, read_manifest  # noqa: E402
-from ssd_depth_core.gdt.output_folder import made_so_far, open_output  # noqa: E402
+from ssd_depth_core.gdt.output_folder import made_so_far, open_output, unusable_so_far  # noqa: E402
 from ssd_depth_core.gdt.pipeline import Failure, Made  # noqa: E402
 
 CONFIG = {'seed': 1, 'size': [8, 8], 'conditions': {'night': {'strength': 1.0, 'phrases': ['x']}}}
@@ -28,9 +28,13 @@ def made(name, png=b'picture', accepted=True):
     return Made(line=line, png=png)
 
 
-def failure(name):
+def failure(name, unreadable=True):
     return Failure(
-        source_id=name, condition='night', path=f'night/{name}.png', unreadable=True, reason='cut'
+        source_id=name,
+        condition='night',
+        path=f'night/{name}.png',
+        unreadable=unreadable,
+        reason='cut',
     )
 
 
@@ -90,7 +94,7 @@ def test_a_manifest_without_a_first_line_is_a_beginning(tmp_path):
         assert folder.lines == []
 
 
-def test_failures_are_those_of_the_last_run(tmp_path):
+def test_failures_are_listed(tmp_path):
     with open_output(tmp_path, CONFIG) as folder:
         folder.note([])
         assert not (tmp_path / 'failures.jsonl').exists()
@@ -99,8 +103,30 @@ def test_failures_are_those_of_the_last_run(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / 'failures.jsonl').open()]
     assert [line['source_id'] for line in lines] == ['a', 'b', 'c']
     assert lines[0]['reason'] == 'cut'
-    with open_output(tmp_path, CONFIG):
+
+
+def test_unusable_pictures_are_remembered_and_unreadable_sources_are_not(tmp_path):
+    unusable = [failure(name, unreadable=False) for name in 'bc']
+    with open_output(tmp_path, CONFIG) as folder:
+        assert folder.unusable == frozenset()
+        folder.add([made('x')])
+        folder.note([failure('a'), *unusable])
+    with (tmp_path / 'failures.jsonl').open('a') as file:
+        file.write('{"source_id": "d", "unreadab')  # killed
+    for _ in range(2):
+        with open_output(tmp_path, CONFIG) as folder:
+            assert folder.unusable == {'night/b.png', 'night/c.png'}
+            assert unusable_so_far(tmp_path, folder.lines) == unusable
+    with open_output(tmp_path, CONFIG, retry_failures=True) as folder:
+        assert folder.unusable == frozenset()
         assert not (tmp_path / 'failures.jsonl').exists()
+
+
+def test_what_another_config_could_not_make_is_tried(tmp_path):
+    with open_output(tmp_path, CONFIG) as folder:
+        folder.note([failure('a', unreadable=False)])
+    with open_output(tmp_path, {**CONFIG, 'seed': 2}) as folder:
+        assert folder.unusable == frozenset()
 
 
 def test_pictures_of_another_config_are_refused_by_the_fields_that_differ(tmp_path):

@@ -1,0 +1,108 @@
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip('cv2')
+
+from ssd_depth_core.conditions import Condition
+from ssd_depth_core.data.index import IndexLine
+from ssd_depth_core.data.manifest import ManifestLine
+from ssd_depth_core.gdt.jobs import plan_batches
+from ssd_depth_core.gdt.output_folder import open_output
+from ssd_depth_core.gdt.pipeline import Failure, Made
+
+from training import _translation
+from training._translation import describe, write_all
+
+CONDITIONS: tuple[Condition, ...] = ('night', 'fog')
+
+
+def batches_of(names):
+    frames = [
+        IndexLine(
+            id=name,
+            scene='scene',
+            channel='CAM_FRONT',
+            condition='day-clear',
+            timestamp_us=0,
+            image=f'{name}.png',
+            size=(8, 8),
+            K=((10.0, 0.0, 3.5), (0.0, 10.0, 3.5), (0.0, 0.0, 1.0)),
+            speed_mps=None,
+        )
+        for name in names
+    ]
+    return plan_batches(frames, CONDITIONS, 1, 1, 0)
+
+
+def made_of(job):
+    line = ManifestLine(
+        source_id=job.frame.id,
+        condition=job.condition,
+        path=job.path,
+        translator='x',
+        seed=job.seed,
+        accepted=True,
+    )
+    return Made(line=line, png=b'picture')
+
+
+def failure_of(job):
+    return Failure(
+        source_id=job.frame.id,
+        condition=job.condition,
+        path=job.path,
+        unreadable=False,
+        reason='NaN',
+    )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that goes on when it is told to."""
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(_translation, 'time', clock)
+    return clock
+
+
+def results_of(batches, clock, loading_s, batch_s):
+    clock.now += loading_s
+    for batch in batches:
+        clock.now += batch_s
+        yield [made_of(job) for job in batch.jobs]
+
+
+def test_a_picture_takes_no_part_of_the_loading(tmp_path, clock, capsys):
+    batches = batches_of('abc')
+    with open_output(tmp_path, {'conditions': {}}) as out:
+        assert write_all(results_of(batches, clock, 100, 5), batches, out)
+    words = capsys.readouterr().out
+    assert '6 pictures in 115 s\n' in words
+    assert '2.50 s a picture after the first batch' in words
+
+
+def test_one_batch_tells_no_pace(tmp_path, clock, capsys):
+    batches = batches_of('a')
+    with open_output(tmp_path, {'conditions': {}}) as out:
+        assert write_all(results_of(batches, clock, 100, 5), batches, out)
+    words = capsys.readouterr().out
+    assert '2 pictures in 105 s\n' in words
+    assert 'a picture' not in words
+
+
+def test_unusable_pictures_are_told_apart_from_missing_ones(tmp_path, capsys):
+    batches = batches_of('ab')
+    with open_output(tmp_path, {'conditions': {}}) as out:
+        night, fog = batches[0].jobs
+        write_all([[failure_of(night), made_of(fog)]], batches, out)
+    assert '1 unusable' in capsys.readouterr().out
+    with open_output(tmp_path, {'conditions': {}}) as out:
+        table = describe(batches, out.lines, out.unusable, tmp_path, None, None)
+        write_all([], [], out)
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[1:4] == [
+        ['night', '2', '0', '1', '1'],
+        ['fog', '2', '1', '0', '1'],
+        ['all', '4', '1', '1', '2'],
+    ]
+    assert '1 unusable before, and not tried again' in capsys.readouterr().out
