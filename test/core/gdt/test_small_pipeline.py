@@ -108,3 +108,14 @@ def test_pure_noise_holds_no_trace_of_the_picture(pipeline):
 def test_parts_that_do_not_fit_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         replace(TINY, **change)
+
+
+def test_depth_reaches_the_control_net_about_as_strong_as_the_latents():
+    torch.manual_seed(0)
+    config = SmallPipelineConfig()
+    controlnet = build_denoiser(config, build_tokenizer(['At night'], 12)).controlnet
+    noise = torch.randn(1, config.latent_channels, 24, 40)
+    depth = torch.linspace(0, 1, 96)[:, None].expand(1, 3, 96, 160)
+    with torch.no_grad():
+        latents, control = controlnet.conv_in(noise), controlnet.controlnet_cond_embedding(depth)
+    assert 0.1 < control.std() / latents.std() < 3
