@@ -78,6 +78,50 @@ def diffusion_parts(config: DiffusionConfig) -> dict[str, Part]:
         }
 
 
+def clip_parts() -> dict[str, Part]:
+    """Count the CLIP networks around Stable Diffusion 1.5.
+
+    Returns:
+        By name, for one picture: prompt and negative prompt, a photograph for the IP-Adapter
+        (ViT-H/14), and the safety checker's look (ViT-L/14).
+    """
+    import transformers
+
+    with torch.device('meta'):
+        text: Any = transformers.CLIPTextModel(
+            transformers.CLIPTextConfig(
+                hidden_size=768,
+                intermediate_size=3072,
+                num_hidden_layers=12,
+                num_attention_heads=12,
+            )
+        )
+        words = torch.zeros(2, 77, dtype=torch.long)
+        parts = {'words (CLIP)': counted(text, lambda: text(words))}
+        for name, width, depth in (
+            ('photograph (CLIP)', 1280, 32),
+            ('safety checker (CLIP)', 1024, 24),
+        ):
+            parts[name] = _eye(width, depth)
+    return parts
+
+
+def _eye(width: int, depth: int) -> Part:
+    """Count a CLIP vision transformer with patches of 14 pixels."""
+    import transformers
+
+    eye: Any = transformers.CLIPVisionModel(
+        transformers.CLIPVisionConfig(
+            hidden_size=width,
+            intermediate_size=4 * width,
+            num_hidden_layers=depth,
+            num_attention_heads=16,
+            patch_size=14,
+        )
+    )
+    return counted(eye, lambda: eye(torch.zeros(1, 3, 224, 224)))
+
+
 def step_at_512() -> float:
     """Count one step of Stable Diffusion 1.5 as it is usually timed.
 
@@ -126,11 +170,22 @@ def caption_part(num_beams: int, num_tokens: int) -> Part:
     Returns:
         For one caption.
     """
-    from transformers import Blip2VisionConfig, Blip2VisionModel
+    import transformers
 
     with torch.device('meta'):
-        eye = Blip2VisionModel(Blip2VisionConfig())
-        teraflop, parameters = counted(eye, lambda: eye(torch.zeros(1, 3, 224, 224)))
+        eye: Any = transformers.Blip2VisionModel(transformers.Blip2VisionConfig())
+        bridge: Any = transformers.Blip2QFormerModel(transformers.Blip2QFormerConfig())
+        parts = (
+            counted(eye, lambda: eye(torch.zeros(1, 3, 224, 224))),
+            counted(
+                bridge,
+                lambda: bridge(
+                    query_embeds=torch.zeros(1, NUM_QUERY_TOKENS, 768),
+                    encoder_hidden_states=torch.zeros(1, 257, 1408),
+                ),
+            ),
+        )
+        teraflop, parameters = (sum(values) for values in zip(*parts, strict=True))
     words = 2 * OPT_PARAMETERS * (NUM_QUERY_TOKENS + num_tokens) * num_beams / 1e12
     return teraflop + words, parameters + OPT_PARAMETERS
 
@@ -179,6 +234,7 @@ def main(argv: list[str] | None = None) -> int:
             look * (NUM_PATCHES + 1) / num_conditions,
             look_parameters,
         ),
+        **clip_parts(),
         **diffusion_parts(config.diffusion),
         'gate': (look, 0.0),
     }
@@ -205,7 +261,8 @@ def main(argv: list[str] | None = None) -> int:
     note = (
         f'{num_pictures:,} pictures are {num_pictures * total / 1e3:,.0f} PFLOP: '
         f'{", ".join(hours)}, if a GPU keeps the speed that its users report for Stable Diffusion '
-        f'1.5 at 512x512, a step of which is {step:.2f} TFLOP. Counted, never run.'
+        f'1.5 at 512x512, a step of which is {step:.2f} TFLOP, and never waits for the processor. '
+        'Counted, never run.'
     )
     for row in rows:
         print(row)

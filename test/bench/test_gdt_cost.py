@@ -31,6 +31,10 @@ def test_the_whole_is_the_sum_of_its_parts_at_the_published_sizes(tmp_path):
     assert by_name['UNet']['fp16 weights GB'] == pytest.approx(1.72)
     assert by_name['ControlNet']['fp16 weights GB'] == pytest.approx(0.72)
     assert by_name['decoder']['fp16 weights GB'] == pytest.approx(0.17)
+    # 123.1 million of words, 630.8 of ViT-H/14, 303.2 of ViT-L/14; no projections.
+    assert by_name['words (CLIP)']['fp16 weights GB'] == pytest.approx(0.25)
+    assert by_name['photograph (CLIP)']['fp16 weights GB'] == pytest.approx(1.26)
+    assert by_name['safety checker (CLIP)']['fp16 weights GB'] == pytest.approx(0.61)
     assert whole['TFLOP a picture'] == pytest.approx(
         sum(row['TFLOP a picture'] for row in parts), abs=0.3
     )
