@@ -8,8 +8,8 @@ from ssd_depth_core.gdt.trust import Critic, joined, MOST_SPREADS, SHARPNESS, tr
 import torch
 from torch.nn import functional
 
-HIDDEN = 8
-STEPS = 400
+HIDDEN = 16
+STEPS = 1000
 BATCH = 48
 """Pictures in one step."""
 LEARNING_RATE = 0.02

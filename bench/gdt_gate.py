@@ -417,7 +417,7 @@ def main(argv: list[str] | None = None) -> int:
         Exit status.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
-    parser.add_argument('--streets', type=int, default=60, help='to render, a frame each')
+    parser.add_argument('--streets', type=int, default=90, help='to render, a frame each')
     parser.add_argument('--processes', type=int, default=2, help='of one thread each')
     parser.add_argument('--calibrate', action='store_true', help='on the validation streets')
     parser.add_argument('--frames', type=Path, help='folder that keeps rendered frames')
