@@ -50,7 +50,7 @@ from ssd_depth_core.learning.training import spread
 from ssd_depth_core.records import provenance, Result, write_result
 from tqdm import tqdm
 
-from training._gdt import ExportedDepth
+from training._exported_depth import ExportedDepth
 
 SEED = 0
 SHEET_FRAMES = 6

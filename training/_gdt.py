@@ -1,102 +1,25 @@
 """The translation pipeline of a config: which class does what, joined with our own network."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from ssd_depth_core.data.frame_reader import FrameReader
 from ssd_depth_core.data.index import read_header
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.gdt.acceptance import Gate
 from ssd_depth_core.gdt.captioner import make_captioner
-from ssd_depth_core.gdt.depth_estimator import DepthEstimator, EstimatedDepth
-from ssd_depth_core.gdt.depth_prior import DepthPriorConfig, TransformersDepth
+from ssd_depth_core.gdt.depth_estimator import DepthEstimator
+from ssd_depth_core.gdt.depth_prior import TransformersDepth
 from ssd_depth_core.gdt.diffusion import DiffusionTranslator
 from ssd_depth_core.gdt.exact_frames import ExactDepth
-from ssd_depth_core.gdt.patches import estimate_in_patches, Tiling
+from ssd_depth_core.gdt.patches import InPatches
 from ssd_depth_core.gdt.pipeline import Pipeline
 from ssd_depth_core.gdt.procedural import ProceduralTranslator
 from ssd_depth_core.gdt.recipe import TranslateConfig
 from ssd_depth_core.gdt.translator import Translator
-from ssd_depth_core.runtime.predictor import DepthPredictor
 import torch
 
-NUM_THREADS = 1
-"""On a CPU, of each worker: sums over several threads round in another order, and so change bytes.
-More cores are used by more workers."""
-
-
-class ExportedDepth:
-    """Estimate depth with a network that this project exported; a `DepthEstimator`."""
-
-    def __init__(self, config: DepthPriorConfig) -> None:
-        """Load it.
-
-        Args:
-            config: Names the `.onnx` file, or the shipped student.
-        """
-        path = None if config.model is None else Path(config.model)
-        self._predictor = DepthPredictor.load(path, num_threads=NUM_THREADS)
-        self._batch_size = config.batch_size
-        self.models = {'depth': config.model or self._predictor.spec.name}
-
-    def estimate(
-        self, pictures: Sequence[NDArray[np.uint8]], K: Sequence[NDArray[np.float64]]
-    ) -> list[EstimatedDepth]:
-        """Estimate.
-
-        Args:
-            pictures: (H, W, 3) RGB, all of one size.
-            K: (3, 3) each, pixels.
-
-        Returns:
-            One a picture [1/m]; 0 beyond the network's range.
-        """
-        estimates = []
-        for start in range(0, len(pictures), self._batch_size):
-            part = slice(start, start + self._batch_size)
-            for picture, said in zip(
-                pictures[part],
-                self._predictor.predict_batch(pictures[part], K[part]),
-                strict=True,
-            ):
-                inverse_depth = np.nan_to_num(1 / said.depth, nan=0.0)
-                height, width = picture.shape[:2]
-                resized = cv2.resize(inverse_depth, (width, height))
-                estimates.append(EstimatedDepth(np.asarray(resized), metric=True))
-        return estimates
-
-
-class InPatches:
-    """Estimate high-resolution depth with another estimator; a `DepthEstimator`."""
-
-    def __init__(self, estimator: DepthEstimator, tiling: Tiling) -> None:
-        """Wrap it.
-
-        Args:
-            estimator: Looks at whole pictures and at patches.
-            tiling: How pictures are cut.
-        """
-        self.models = estimator.models
-        self._estimate = estimator.estimate
-        self._tiling: Tiling = tiling
-
-    def estimate(
-        self, pictures: Sequence[NDArray[np.uint8]], K: Sequence[NDArray[np.float64]]
-    ) -> list[EstimatedDepth]:
-        """Estimate.
-
-        Args:
-            pictures: (H, W, 3) RGB, all of one size.
-            K: (3, 3) each, pixels.
-
-        Returns:
-            One a picture.
-        """
-        return estimate_in_patches(self._estimate, pictures, K, self._tiling)
+from training._exported_depth import ExportedDepth, NUM_THREADS
 
 
 def build_pipeline(config: TranslateConfig, index: Path, device: str) -> Pipeline:

@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
+from ssd_depth_core.gdt.depth_estimator import DepthEstimator, EstimatedDepth
 
 Tiling = Literal['p16', 'p49']
 
@@ -128,6 +128,35 @@ def estimate_in_patches(
         )
         fused.append(EstimatedDepth(inverse_depth, metric=coarse.metric))
     return fused
+
+
+class InPatches:
+    """Estimate high-resolution depth with another estimator; a `DepthEstimator`."""
+
+    def __init__(self, estimator: DepthEstimator, tiling: Tiling) -> None:
+        """Wrap it.
+
+        Args:
+            estimator: Looks at whole pictures and at patches.
+            tiling: How pictures are cut.
+        """
+        self.models = estimator.models
+        self._estimate = estimator.estimate
+        self._tiling: Tiling = tiling
+
+    def estimate(
+        self, pictures: Sequence[NDArray[np.uint8]], K: Sequence[NDArray[np.float64]]
+    ) -> list[EstimatedDepth]:
+        """Estimate.
+
+        Args:
+            pictures: (H, W, 3) RGB, all of one size.
+            K: (3, 3) each, pixels.
+
+        Returns:
+            One a picture.
+        """
+        return estimate_in_patches(self._estimate, pictures, K, self._tiling)
 
 
 def tiles_of(size: tuple[int, int], tiling: Tiling) -> list[Tile]:

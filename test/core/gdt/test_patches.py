@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
@@ -6,6 +8,7 @@ from ssd_depth_core.gdt.patches import (
     blend_weights,
     estimate_in_patches,
     fuse_aligned,
+    InPatches,
     Tile,
     tiles_of,
 )
@@ -264,3 +267,13 @@ def test_another_fusion_takes_the_place_of_the_fit():
     assert seen[0][0] is picture
     assert seen[0][1:] == (49, 'p49')
     np.testing.assert_array_equal(estimate.inverse_depth, picture[..., 0] + np.float32(1))
+
+
+def test_an_estimator_in_patches_is_an_estimator_of_the_same_models():
+    network = Network()
+    estimator = InPatches(SimpleNamespace(models={'depth': 'a'}, estimate=network), 'p16')
+    picture = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3)
+    (estimate,) = estimator.estimate([picture], [K])
+    assert estimator.models == {'depth': 'a'}
+    assert [len(asked) for asked, _ in network.calls] == [1, 16]
+    assert estimate.inverse_depth.shape == (64, 64)
