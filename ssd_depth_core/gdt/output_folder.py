@@ -1,6 +1,7 @@
 """The folder of translated pictures: one writer, and at no instant anything that half counts.
 
-<out>/config.yaml           what all pictures in it were made with, and from which data set
+<out>/config.yaml           what all pictures in it were made with, and from which data set; of
+                            the fields in `MAY_CHANGE` the last run's
 <out>/manifest.jsonl        see `data/manifest.py`
 <out>/<condition>/*.png     the pictures; one without a line in the manifest counts for nothing
 <out>/failures.jsonl        what could not be made, and why; none: all was made
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import fcntl
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,10 +22,28 @@ from ssd_depth_core.data.manifest import append_manifest, ManifestLine, NAME, re
 from ssd_depth_core.gdt.pipeline import Failure, Made
 import yaml
 
+LOG = logging.getLogger(__name__)
+
 CONFIG = 'config.yaml'
 FAILURES = 'failures.jsonl'
 PARTIAL = '.partial'
 """Ending of a file that is being written."""
+MAY_CHANGE = frozenset(
+    {
+        'captioner.batch_size',
+        'depth.batch_size',
+        'diffusion.attention_slicing',
+        'diffusion.cpu_offload',
+        'diffusion.vae_slicing',
+        'diffusion.vae_tiling',
+    }
+)
+"""What a run may be given anew, as a run out of memory asks for it: the same pictures up to
+rounding, and up to the seams of `vae_tiling`."""
+_BATCH_SIZE = (
+    'batch_size says which frames share a batch, and every picture hangs on its batch; to save '
+    f'memory change {", ".join(sorted(MAY_CHANGE))}'
+)
 
 
 class OutputFolder:
@@ -162,21 +182,31 @@ def _line_of(failure: Failure) -> str:
 
 
 def _check_same(path: Path, config: dict[str, Any]) -> None:
-    """Require that pictures are added with the config of those there; conditions may be added."""
+    """Require that pictures are added with the config of those there.
+
+    Conditions may be added, and what `MAY_CHANGE` names may change.
+    """
     check_file(path, 'config of the pictures', 'choose another --out')
     before, now = read_yaml(path), flattened(config)
     added = config['conditions'].keys() - before.get('conditions', {}).keys()
     new = tuple(f'conditions.{condition}.' for condition in added)
     old = flattened(before)
-    other = [
-        f'{name} {old.get(name)!r} -> {now.get(name)!r}'
+    changes = {
+        name: f'{name} {old.get(name)!r} -> {now.get(name)!r}'
         for name in sorted(old.keys() | now.keys())
         if old.get(name) != now.get(name) and not name.startswith(new)
-    ]
+    }
+    other = [change for name, change in changes.items() if name not in MAY_CHANGE]
     if other:
+        reason = f' ({_BATCH_SIZE})' if 'batch_size' in changes else ''
         raise ValueError(
             f'{path.parent} holds pictures of another config or data set: {"; ".join(other)}; set '
-            f'that back, or choose another --out'
+            f'that back, or choose another --out{reason}'
+        )
+    if changes:
+        LOG.warning(
+            'going on with %s; last bits may differ from the pictures there',
+            '; '.join(changes.values()),
         )
 
 

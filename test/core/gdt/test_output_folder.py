@@ -160,6 +160,35 @@ def test_conditions_may_be_added(tmp_path):
         made_so_far(tmp_path, CONFIG)
 
 
+MEMORY = (
+    'diffusion.cpu_offload',
+    'diffusion.vae_slicing',
+    'diffusion.vae_tiling',
+    'diffusion.attention_slicing',
+    'captioner.batch_size',
+    'depth.batch_size',
+)
+
+
+@pytest.mark.parametrize('field', MEMORY)
+def test_what_saves_memory_alone_may_change_and_is_said(tmp_path, caplog, field):
+    part, name = field.split('.')
+    with open_output(tmp_path, {**CONFIG, part: {name: 8}}) as folder:
+        folder.add([made('a')])
+    with open_output(tmp_path, {**CONFIG, part: {name: 1}}) as folder:
+        assert len(folder.lines) == 1
+    assert f'going on with {field} 8 -> 1; last bits may differ' in caplog.text
+    assert yaml.safe_load((tmp_path / 'config.yaml').read_text())[part] == {name: 1}
+
+
+def test_another_make_up_of_batches_is_refused_with_the_reason(tmp_path):
+    with open_output(tmp_path, {**CONFIG, 'batch_size': 8}) as folder:
+        folder.add([made('a')])
+    message = r'batch_size 8 -> 4; set that back, .* which frames share a batch.*cpu_offload'
+    with pytest.raises(ValueError, match=message):
+        made_so_far(tmp_path, {**CONFIG, 'batch_size': 4})
+
+
 def test_a_folder_without_pictures_may_change_its_config(tmp_path):
     with open_output(tmp_path, CONFIG):
         pass
