@@ -72,26 +72,26 @@ class OutputFolder:
         Raises:
             OSError: If the disk is full; what was added before is whole, and counts.
         """
-        try:
+        with _writing_to(self.path):
             for picture in made:
                 _write(self.path / picture.line.path, picture.png)
             for folder in {(self.path / picture.line.path).parent for picture in made}:
                 _sync(folder)  # the names too, or a power cut leaves lines without pictures
+            _sync(self.path)
             append_manifest(self.path, [picture.line for picture in made])
-        except OSError as error:
-            raise OSError(
-                f'pictures cannot be written to {self.path} ({error.strerror}); make room and '
-                'run the same command again, which goes on from here'
-            ) from error
+            _sync(self.path)  # the manifest's own name, which the first lines make
 
     def note(self, failures: Sequence[Failure]) -> None:
         """List what could not be made.
 
         Args:
             failures: Of a batch; possibly none.
+
+        Raises:
+            OSError: If the disk is full; what was added before is whole, and counts.
         """
         if failures:
-            with (self.path / FAILURES).open('a') as file:
+            with _writing_to(self.path), (self.path / FAILURES).open('a') as file:
                 file.writelines(map(_line_of, failures))
 
 
@@ -112,6 +112,7 @@ def open_output(
     Raises:
         BlockingIOError: If another run writes to it.
         FileNotFoundError: If a picture of the manifest is gone.
+        OSError: If the disk is full.
         ValueError: If its pictures are of another config or data set.
     """
     path.mkdir(parents=True, exist_ok=True)
@@ -121,11 +122,13 @@ def open_output(
         for left in path.glob(f'*/.*{PARTIAL}'):
             left.unlink()
         unusable = [] if retry_failures else unusable_so_far(path, lines)
-        if unusable:
-            _write(path / FAILURES, ''.join(map(_line_of, unusable)).encode())
-        else:
-            (path / FAILURES).unlink(missing_ok=True)
-        _write(path / CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
+        with _writing_to(path):
+            if unusable:
+                _write(path / FAILURES, ''.join(map(_line_of, unusable)).encode())
+            else:
+                (path / FAILURES).unlink(missing_ok=True)
+            _write(path / CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
+            _sync(path)  # before there are pictures, which no run would take without a config
         yield OutputFolder(path, lines, frozenset(failure.path for failure in unusable))
 
 
@@ -217,6 +220,18 @@ def _lock(lock: BinaryIO, path: Path) -> None:
         raise BlockingIOError(
             f'another run is writing to {path}; wait for it, or choose another --out'
         ) from None
+
+
+@contextlib.contextmanager
+def _writing_to(path: Path) -> Iterator[None]:
+    """Say where a disk is full, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f'nothing can be written to {path} ({error.strerror}); make room and run the same '
+            'command again, which goes on from here'
+        ) from error
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,5 +1,7 @@
 import contextlib
 import json
+import os
+from pathlib import Path
 import resource
 import subprocess
 import sys
@@ -239,7 +241,7 @@ def test_a_full_disk_is_named_and_what_was_added_before_is_whole(tmp_path, full_
         folder.add([made('a')])
     line_bytes = (tmp_path / 'manifest.jsonl').stat().st_size
     limit, png = {'picture': (2000, b'x' * 3000), 'manifest': (line_bytes + 20, b'y')}[full_at]
-    message = f'pictures cannot be written to {tmp_path} .File too large.; make room and run'
+    message = f'nothing can be written to {tmp_path} .File too large.; make room and run'
     with (
         open_output(tmp_path, CONFIG) as folder,
         pytest.raises(OSError, match=message),
@@ -251,3 +253,35 @@ def test_a_full_disk_is_named_and_what_was_added_before_is_whole(tmp_path, full_
     with open_output(tmp_path, CONFIG) as folder:
         folder.add([made('b', b'z'), made('c', png)])
     assert [line.source_id for line in read_manifest(tmp_path)] == ['a', 'b', 'c']
+
+
+def test_a_full_disk_is_named_where_failures_and_the_config_are_written_too(tmp_path):
+    message = f'nothing can be written to {tmp_path} .File too large.; make room and run'
+    with open_output(tmp_path, CONFIG) as folder:
+        with pytest.raises(OSError, match=message), file_limit(50):
+            folder.note([failure('a')])
+        folder.add([made('b')])
+    with pytest.raises(OSError, match=message), file_limit(50), open_output(tmp_path, CONFIG):
+        pass
+    with open_output(tmp_path, CONFIG) as folder:
+        assert folder.lines == [made('b').line]
+
+
+def test_no_power_cut_leaves_a_line_without_its_picture_or_config(tmp_path, monkeypatch):
+    """Each name is on the disk before what counts on it is written."""
+    synced = []
+    monkeypatch.setattr(
+        os,
+        'fsync',
+        lambda file: synced.append(
+            str(Path(os.readlink(f'/proc/self/fd/{file}')).relative_to(tmp_path))
+        ),
+    )
+    with open_output(tmp_path, CONFIG) as folder:
+        assert synced == ['.config.yaml.partial', '.']
+        synced.clear()
+        folder.add([made('a'), made('b')])
+    assert synced == [
+        *('night/.a.png.partial', 'night/.b.png.partial', 'night', '.'),
+        *('manifest.jsonl', '.'),
+    ]
