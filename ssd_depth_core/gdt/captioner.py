@@ -7,7 +7,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image
+from ssd_depth_core.gdt.fitting_batches import FittingBatches
 from ssd_depth_core.gdt.local_models import loading
+from ssd_depth_core.gdt.precision import dtype_of, Precision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +29,7 @@ class CaptionConfig:
     Stable Diffusion reads."""
     batch_size: int = 8
     """Pictures in one pass of the network; halved where they do not fit into the GPU's memory."""
-    dtype: Literal['auto', 'float32', 'float16', 'bfloat16'] = 'auto'
+    dtype: Precision = 'auto'
     """`auto`: float16 on a GPU, float32 on a CPU."""
 
     def __post_init__(self) -> None:
@@ -109,7 +111,8 @@ class Blip2Captioner:
 
     A beam search without chance: the same batch gives the same words. What stands beside a picture
     changes its likelihoods by rounding only, but where two words are equally likely within that,
-    the search may take the other one.
+    the search may take the other one. So it is where a batch does not fit into the GPU's memory,
+    and batches are halved from then on.
 
     Reference: Li et al., BLIP-2, 2023, arXiv 2301.12597.
     """
@@ -134,13 +137,14 @@ class Blip2Captioner:
 
         self.models = {'captioner': config.model}
         self._config = config
-        self._batch_size = config.batch_size
-        self._device = torch.device(device)
-        self._dtype = (
-            (torch.float32 if self._device.type == 'cpu' else torch.float16)
-            if config.dtype == 'auto'
-            else getattr(torch, config.dtype)
+        self._batches = FittingBatches(
+            f'captioner {config.model}',
+            config.batch_size,
+            'captioner.batch_size',
+            'Lower captioner.num_beams, or set captioner.dtype to float16',
         )
+        self._device = torch.device(device)
+        self._dtype = dtype_of(config.dtype, device)
         # Never from the hub: workers of one run would all fetch the same gigabytes, and without a
         # connection each file costs minutes of retries. Never pickles: they can run code.
         local: dict[str, Any] = {'local_files_only': True}
@@ -182,23 +186,9 @@ class Blip2Captioner:
             ValueError: If it has another shape.
             MemoryError: If not even one picture fits into the GPU's memory.
         """
-        from torch import OutOfMemoryError
-
         for picture in pictures:
             check_image(picture)
-        captions: list[str | None] = []
-        while len(captions) < len(pictures):
-            part = pictures[len(captions) : len(captions) + self._batch_size]
-            try:
-                captions += self._caption(part)
-            except OutOfMemoryError:
-                if len(part) == 1:
-                    raise MemoryError(
-                        f'captioner {self._config.model} has no room for one picture on '
-                        f'{self._device}; lower num_beams, or set dtype to float16'
-                    ) from None
-                self._batch_size = len(part) // 2  # for good: the next batch would fail as well
-        return captions
+        return self._batches.run(pictures, self._caption)
 
     def _caption(self, pictures: Sequence[NDArray[np.uint8]]) -> list[str | None]:
         inputs = self._processor(images=list(pictures), return_tensors='pt')

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-import logging
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
+from ssd_depth_core.gdt.fitting_batches import FittingBatches
 from ssd_depth_core.gdt.local_models import loading
 from ssd_depth_core.gdt.patches import Tiling
-
-LOG = logging.getLogger(__name__)
+from ssd_depth_core.gdt.precision import dtype_of, Precision
 
 MIN_DEPTH_M = 0.1
 """Metric depth below is taken for this: its inverse would swallow the range of all the rest."""
@@ -37,10 +36,11 @@ class DepthPriorConfig:
     process_size: tuple[int, int] | None = None
     """(H, W) of the network's input, pixels, as its preprocessing understands it: networks that
     keep the aspect ratio take it for a bound. None: the network's own."""
-    dtype: Literal['auto', 'float32', 'float16', 'bfloat16'] = 'auto'
+    dtype: Precision = 'auto'
     """`auto`: float16 on a GPU, float32 on a CPU."""
     batch_size: int = 8
-    """Pictures or patches in one pass of the network."""
+    """Pictures or patches in one pass of the network; halved where they do not fit into the GPU's
+    memory."""
 
     def __post_init__(self) -> None:
         """Validate what the types cannot say.
@@ -67,8 +67,9 @@ class DepthPriorConfig:
 class TransformersDepth:
     """Estimate depth with a network of transformers; a `DepthEstimator`.
 
-    The networks that give metres know no intrinsics: they take every picture for one of the
-    camera that they were trained on.
+    Where pictures do not fit into the GPU's memory, batches are halved from then on, whose last
+    bits may differ. The networks that give metres know no intrinsics: they take every picture for
+    one of the camera that they were trained on.
     """
 
     def __init__(self, config: DepthPriorConfig, device: str) -> None:
@@ -95,13 +96,14 @@ class TransformersDepth:
         assert config.model is not None
         self.models = {'depth': config.model}
         self._config = config
-        self._batch_limit = config.batch_size
-        self._device = torch.device(device)
-        self._dtype = (
-            (torch.float32 if self._device.type == 'cpu' else torch.float16)
-            if config.dtype == 'auto'
-            else getattr(torch, config.dtype)
+        self._batches = FittingBatches(
+            f'depth network {config.model}',
+            config.batch_size,
+            'depth.batch_size',
+            'Make depth.process_size smaller',
         )
+        self._device = torch.device(device)
+        self._dtype = dtype_of(config.dtype, device)
         # Never from the hub: workers of one run would all fetch the same gigabytes, and without a
         # connection each file costs minutes of retries. Never pickles: they can run code.
         local: dict[str, Any] = {'local_files_only': True}
@@ -143,36 +145,12 @@ class TransformersDepth:
                 finite.
             MemoryError: If not even one picture fits into the GPU's memory.
         """
-        import torch
-
         for picture in pictures:
             check_image(picture)
         sizes = {picture.shape[:2] for picture in pictures}
         if len(sizes) > 1:
             raise ValueError(f'pictures must be of one size, got {sorted(sizes)}')
-        estimates: list[EstimatedDepth] = []
-        while len(estimates) < len(pictures):
-            batch = pictures[len(estimates) : len(estimates) + self._batch_limit]
-            try:
-                estimates += self._infer(batch)
-                continue
-            except torch.OutOfMemoryError as error:
-                reason = str(error).splitlines()[0]
-            # Out of the handler, whose traceback kept the batch's tensors alive.
-            if len(batch) == 1:
-                raise MemoryError(
-                    f'depth network {self._config.model} does not fit into the GPU with one '
-                    f'picture: {reason} Make depth.process_size smaller'
-                )
-            self._batch_limit = len(batch) // 2
-            LOG.warning(
-                '%d pictures do not fit into the GPU, going on with %d; set depth.batch_size to '
-                'that',
-                len(batch),
-                self._batch_limit,
-            )
-            torch.cuda.empty_cache()
-        return estimates
+        return self._batches.run(pictures, self._infer)
 
     def _infer(self, pictures: Sequence[NDArray[np.uint8]]) -> list[EstimatedDepth]:
         import torch

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-import logging
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,14 +14,13 @@ from ssd_depth_core.gdt.condition_recipe import ConditionRecipe
 from ssd_depth_core.gdt.control_image import control_image
 from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
 from ssd_depth_core.gdt.exposure import darken, draw_luminance
+from ssd_depth_core.gdt.fitting_batches import FittingBatches
 from ssd_depth_core.gdt.image_prompts import ImagePrompts
 from ssd_depth_core.gdt.prompts import prompt_of
 from ssd_depth_core.gdt.translator import Request, Translation
 from ssd_depth_core.preprocess import resize_image
 
 __all__ = ['DiffusionConfig', 'DiffusionTranslator']
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +89,13 @@ class DiffusionTranslator:
         self._config = config
         self._conditions = conditions
         self._pipeline = load_pipeline(config, torch.device(device))
-        self._batch_limit: int | None = None
+        self._batches = FittingBatches(
+            f'diffusion at {config.size[0]}x{config.size[1]} px',
+            None,
+            'batch_size',
+            'Set diffusion.cpu_offload, vae_tiling or, without an IP-Adapter, attention_slicing '
+            'to true, or make diffusion.size smaller',
+        )
         parts = {
             'diffusion': config.model,
             'controlnet': config.controlnet,
@@ -102,7 +107,8 @@ class DiffusionTranslator:
     def translate(self, requests: Sequence[Request]) -> list[Translation | str]:
         """Make the pictures of one batch, those of one condition together.
 
-        Where they do not fit into the GPU's memory, batches are halved from then on.
+        Where they do not fit into the GPU's memory, batches are halved from then on, which rounds
+        otherwise: a GPU with more memory may not give quite the same bytes.
 
         Args:
             requests: Any number.
@@ -123,7 +129,9 @@ class DiffusionTranslator:
             except _BrokenPhotographError as error:
                 results[number] = str(error)
         for condition, waiting in drafts.items():
-            made = self._make(list(waiting.values()), condition)
+            made = self._batches.run(
+                list(waiting.values()), partial(self._diffuse, condition=condition)
+            )
             results |= zip(waiting, made, strict=True)
         return [results[number] for number in range(len(requests))]
 
@@ -158,34 +166,6 @@ class DiffusionTranslator:
             seed=request.seed,
             size=request.picture.shape[:2],
         )
-
-    def _make(self, drafts: Sequence[_Draft], condition: Condition) -> list[Translation | str]:
-        """Make pictures of one condition, as many at a time as fit."""
-        import torch
-
-        results: list[Translation | str] = []
-        while rest := drafts[len(results) :]:
-            batch = rest[: self._batch_limit]
-            try:
-                results += self._diffuse(batch, condition)
-                continue
-            except torch.OutOfMemoryError as error:
-                reason = str(error).splitlines()[0]
-            # Out of the handler, whose traceback kept the batch's tensors alive.
-            if len(batch) == 1:
-                raise MemoryError(
-                    f'one picture of {self._config.size} px does not fit into the GPU: {reason} '
-                    'Set diffusion.cpu_offload, vae_tiling or, without an IP-Adapter, '
-                    'attention_slicing to true, or make diffusion.size smaller'
-                )
-            self._batch_limit = len(batch) // 2
-            LOG.warning(
-                '%d pictures do not fit into the GPU, going on with %d; set batch_size to that',
-                len(batch),
-                self._batch_limit,
-            )
-            torch.cuda.empty_cache()
-        return results
 
     def _diffuse(self, drafts: Sequence[_Draft], condition: Condition) -> list[Translation | str]:
         import torch

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ssd_depth_core.gdt.precision import Precision
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiffusionConfig:
@@ -42,7 +44,7 @@ class DiffusionConfig:
     size: tuple[int, int] = (512, 912)
     """(H, W) at which pictures are made, pixels; multiples of the autoencoder's factor, which is
     8 for Stable Diffusion. 912x512 is nearest to nuScenes' 16:9; RobotCar's is 856x512."""
-    dtype: Literal['auto', 'float32', 'float16', 'bfloat16'] = 'auto'
+    dtype: Precision = 'auto'
     """`auto`: float16 on a GPU, float32 on a CPU."""
     safety_checker: bool = True
     """Whether pictures that the model's own checker finds offensive are left out. A model without

@@ -7,6 +7,7 @@ from typing import Any
 
 from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
 from ssd_depth_core.gdt.local_models import loading
+from ssd_depth_core.gdt.precision import dtype_of
 from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
 
 allow_cpu_torchvision()  # before diffusers imports torchvision
@@ -91,7 +92,7 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
     # Never from the hub: workers of one run would all fetch the same gigabytes. Never pickles:
     # they can run code.
     local: dict[str, Any] = {'local_files_only': True, 'use_safetensors': True}
-    local['dtype'] = _dtype_of(config, device)
+    local['dtype'] = dtype_of(config.dtype, device.type)
     parts: dict[str, Any] = {}
     with loading('diffusion model', config.model, '*/'):
         parts['text_encoder'] = _load_clip(CLIPTextModel, config.model, 'text_encoder', local)
@@ -139,12 +140,6 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
         raise ValueError('cpu_offload moves networks off a GPU, got a CPU; set it to false')
     pipeline.enable_model_cpu_offload(device=device)
     return pipeline
-
-
-def _dtype_of(config: DiffusionConfig, device: torch.device) -> torch.dtype:
-    if config.dtype == 'auto':
-        return torch.float32 if device.type == 'cpu' else torch.float16
-    return getattr(torch, config.dtype)
 
 
 def _load_clip(kind: Any, model: str, subfolder: str, local: dict[str, Any]) -> torch.nn.Module:

@@ -61,7 +61,7 @@ def test_a_network_that_says_nothing_is_no_caption(tiny_blip2, pictures, monkeyp
     assert network.caption(pictures) == [None] * len(pictures)
 
 
-def test_batches_that_do_not_fit_are_halved_for_good(tiny_blip2, pictures, monkeypatch):
+def test_batches_that_do_not_fit_are_halved_for_good(tiny_blip2, pictures, monkeypatch, caplog):
     network = captioner(tiny_blip2, batch_size=4)
     captions = network.caption(pictures)
     generate, sizes = network._network.generate, []
@@ -76,16 +76,17 @@ def test_batches_that_do_not_fit_are_halved_for_good(tiny_blip2, pictures, monke
     assert network.caption(pictures) == captions
     assert network.caption(pictures) == captions
     assert sizes == [4, 2, 2, 2, 2]
+    assert 'set captioner.batch_size to that' in caplog.text
 
 
 def test_no_room_for_one_picture_is_a_clear_stop(tiny_blip2, pictures, monkeypatch):
     network = captioner(tiny_blip2)
 
     def generate(**_):
-        raise torch.OutOfMemoryError
+        raise torch.OutOfMemoryError('full')
 
     monkeypatch.setattr(network._network, 'generate', generate)
-    with pytest.raises(MemoryError, match='no room for one picture on cpu; lower num_beams'):
+    with pytest.raises(MemoryError, match='with one picture: full Lower captioner.num_beams'):
         network.caption(pictures)
 
 

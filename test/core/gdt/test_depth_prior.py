@@ -83,21 +83,20 @@ def test_pictures_go_through_the_network_in_batches(tiny_depth_model, monkeypatc
     assert sizes == [2, 2, 1]
 
 
-def test_batches_are_halved_where_memory_ends(networks, monkeypatch):
-    network = networks['depth_anything']
-    monkeypatch.setattr(network, '_batch_limit', 4)
+def test_batches_are_halved_where_memory_ends(tiny_depth_model, monkeypatch, caplog):
+    network = TransformersDepth(DepthPriorConfig(model=str(tiny_depth_model), batch_size=4), 'cpu')
     pictures = drawn(5)
     expected = estimate(network, pictures)
     sizes = watch(network, monkeypatch, room_for=2)
     estimated = estimate(network, pictures)
     assert sizes == [4, 2, 2, 1]
+    assert 'set depth.batch_size to that' in caplog.text
     for one, other in zip(estimated, expected, strict=True):
         np.testing.assert_allclose(one.inverse_depth, other.inverse_depth, rtol=1e-4, atol=1e-3)
 
 
-def test_memory_too_small_for_one_picture_is_named(networks, monkeypatch):
-    network = networks['dpt']
-    monkeypatch.setattr(network, '_batch_limit', 2)
+def test_memory_too_small_for_one_picture_is_named(tiny_depth_model, monkeypatch):
+    network = TransformersDepth(DepthPriorConfig(model=str(tiny_depth_model), batch_size=2), 'cpu')
     sizes = watch(network, monkeypatch, room_for=0)
     with pytest.raises(MemoryError, match='one picture: full Make depth.process_size smaller'):
         estimate(network, drawn(2))

@@ -264,7 +264,8 @@ def test_out_of_memory_halves_the_batch_for_good(config, memory_for):
 
 def test_no_memory_for_one_picture_names_the_switches(config, memory_for):
     tried = memory_for(0)
-    with pytest.raises(MemoryError, match='one picture of .* Set diffusion.cpu_offload'):
+    message = 'diffusion at 16x32 px .* with one picture: .* Set diffusion.cpu_offload'
+    with pytest.raises(MemoryError, match=message):
         translate(config, request(), request())
     assert tried == [2, 1]
 
