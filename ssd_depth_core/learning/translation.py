@@ -253,7 +253,7 @@ def train_translator(
     Raises:
         FileExistsError: If `out` holds a run and `resume` is not asked for.
         FileNotFoundError: If a set or the state to resume is missing.
-        ValueError: If one of these is damaged or does not fit.
+        ValueError: If one of these is damaged or does not fit, or there are several processes.
         FloatingPointError: If a loss stops being finite.
     """
     # Data first, before anything is written: a wrong folder must leave no run behind.
@@ -282,7 +282,7 @@ def train_translator(
     autoencoder = _train_autoencoder(
         config, examples, held_out, out / 'autoencoder', resume=resume, cpu=cpu
     )
-    # Accelerate keeps what its first Accelerator found, such as processes that have parted since.
+    # Accelerate keeps the precision of a process's first Accelerator, and refuses another.
     AcceleratorState._reset_state(reset_partial_state=True)
     diffusion = RunFolder(out / 'diffusion')
     _train_diffusion(
@@ -311,6 +311,12 @@ def _train_autoencoder(
     """Give the averaged autoencoder in evaluation mode, where it was trained."""
     size, loop = (config.pipeline.height, config.pipeline.width), config.autoencoder.loop
     accelerator = make_accelerator(loop, cpu)
+    if accelerator.num_processes > 1:
+        # They part when a training ends, and do not find each other again reliably.
+        raise ValueError(
+            f'two trainings follow each other here, which takes one process, got '
+            f'{accelerator.num_processes}; launch it with `python -m`'
+        )
     autoencoder = build_autoencoder(config.pipeline)
     some = WholePictures(spread(examples, config.autoencoder.num_fitted_pictures), size)
     fit_encoder(autoencoder, (some[number] for number in range(len(some))))
@@ -325,7 +331,7 @@ def _train_autoencoder(
         write_tensors(run.checkpoint, average.state_dict(), header, 'autoencoder')
 
     plain = _plain(config, 'diffusion', 'autoencoder')
-    run = open_run(out, plain, resume) if accelerator.is_main_process else RunFolder(out)
+    run = open_run(out, plain, resume)
     dataset = PictureCrops(examples, size, config.autoencoder.crop)
     average = train(
         task, dataset, validate, save, loop, run, accelerator, seed=config.seed, resume=resume
@@ -381,7 +387,7 @@ def _train_diffusion(
         save_pipeline(join_pipeline(plain[0], plain[1], tokenizer), pipeline, info)
 
     plain = _plain(config, 'autoencoder', 'diffusion')
-    run = open_run(out, plain, resume) if accelerator.is_main_process else RunFolder(out)
+    run = open_run(out, plain, resume)
     train(task, dataset, validate, save, loop, run, accelerator, seed=config.seed, resume=resume)
 
 

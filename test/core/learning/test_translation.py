@@ -207,6 +207,20 @@ def test_a_condition_that_nothing_shows_leaves_no_run(rendered_set, tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
+def test_trainings_may_differ_in_precision(rendered_set, tmp_path):
+    other = replace(CONFIG.autoencoder, loop=replace(LOOP, precision='bf16'))
+    assert train(rendered_set, tmp_path / 'run', replace(CONFIG, autoencoder=other)).exists()
+
+
+def test_several_processes_are_refused(rendered_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        'ssd_depth_core.learning.translation.make_accelerator',
+        lambda loop, cpu: SimpleNamespace(num_processes=2),
+    )
+    with pytest.raises(ValueError, match='one process, got 2; launch'):
+        train(rendered_set, tmp_path / 'run')
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
