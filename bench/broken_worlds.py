@@ -46,6 +46,7 @@ HANGING_M = 1.45
 """What is fixed to a pole begins at this height: signs and lamps, not the cars beside it."""
 FLAT = 0.12
 """Share of its height that a flattened building keeps."""
+BURIED_M = 1000.0
 MAX_TRIES = 6
 """Things of one kind that are tried in a frame."""
 _TOUCHING_M = 0.1
@@ -177,7 +178,10 @@ def _move_aside(
 def _remove(
     solids: Primitives, members: torch.Tensor, camera: Camera, rng: np.random.Generator
 ) -> Primitives:
-    return solids.select(~members)
+    # Buried and not taken out: leaves are drawn by their solid's number, which must not change.
+    center = solids.center.clone()
+    center[members, 2] -= BURIED_M
+    return replace(solids, center=center)
 
 
 def _flatten(

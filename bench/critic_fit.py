@@ -27,6 +27,8 @@ class Seen:
     """Hold the evidence about one picture."""
 
     street: int
+    reference: str
+    """Whose depth of the source the picture is held against."""
     shown: str
     """What the picture shows; pictures of each kind count the same together."""
     evidence: dict[str, NDArray[np.float32]]

@@ -115,8 +115,7 @@ def judge_streets(job: Job) -> list[Judged]:
     judged = []
     for index, frame in enumerate(frames):
         pictures = dict(frame.twins) | _sanity(frame, frames[index - 1])
-        depths = {EXACT: EstimatedDepth(np.float32(1) / frame.depth, metric=True)}
-        [depths[ESTIMATED]] = student.estimate([frame.clear], [frame.K])
+        depths = source_depths(frame, student)
         for reference in references:
             depth = depths[reference]
             requests = [
@@ -274,45 +273,49 @@ def collect_streets(job: Job) -> list[Seen]:
         job: Which.
 
     Returns:
-        One a picture.
+        One a picture and a depth to compare with.
     """
-    seeds, folder, _ = job
+    seeds, folder, references = job
     student, seen = Student(), []
     for seed in seeds:
         frame = twin_frame(seed, folder)
+        depths = source_depths(frame, student)
         for (shown, _), picture in frame.twins.items():
             thing = frame.broken.get(shown)  # type: ignore[call-overload]
             changed = np.zeros(SIZE, np.float32) if thing is None else np.float32(thing.changed)
             share = cv2.blur(changed, SMALL_PX)[STRIDE_PX // 2 :: STRIDE_PX]
-            seen.append(
-                Seen(
-                    street=seed,
-                    shown=shown,
-                    evidence=facts_about(student, frame, picture),
-                    changed=share[:, STRIDE_PX // 2 :: STRIDE_PX],
+            [estimate] = student.estimate([picture], [frame.K])
+            for reference in references:
+                aligned = aligned_log_depths(
+                    depths[reference].inverse_depth, estimate.inverse_depth, with_shift=False
                 )
-            )
+                seen.append(
+                    Seen(
+                        street=seed,
+                        reference=reference,
+                        shown=shown,
+                        evidence=evidence(*aligned, frame.clear, picture),
+                        changed=share[:, STRIDE_PX // 2 :: STRIDE_PX],
+                    )
+                )
     return seen
 
 
-def facts_about(
-    student: Student, frame: TwinFrame, picture: Picture
-) -> dict[str, NDArray[np.float32]]:
-    """Collect the evidence about one picture beside the source's exact depth.
+def source_depths(frame: TwinFrame, student: Student) -> dict[str, EstimatedDepth]:
+    """Give the depths of a source that its twins are held against.
 
     Args:
-        student: Looks at the picture.
         frame: The source.
-        picture: Made of it.
+        student: Who estimates.
 
     Returns:
-        As `gdt/evidence.py`.
+        By `EXACT` and `ESTIMATED`.
     """
-    [estimate] = student.estimate([picture], [frame.K])
-    depths = aligned_log_depths(
-        np.float32(1) / frame.depth, estimate.inverse_depth, with_shift=False
-    )
-    return evidence(*depths, frame.clear, picture)
+    [estimated] = student.estimate([frame.clear], [frame.K])
+    return {
+        EXACT: EstimatedDepth(np.float32(1) / frame.depth, metric=True),
+        ESTIMATED: estimated,
+    }
 
 
 def calibrate(seen: list[Seen], first: int, streets: int) -> None:
@@ -331,11 +334,22 @@ def calibrate(seen: list[Seen], first: int, streets: int) -> None:
         for index, each in enumerate(seen):
             if each.street in left_out:
                 trust[index] = trust_scores(critic, each.evidence)['trust']
-    good = np.array([trust[i] for i, each in enumerate(seen) if each.shown == FAITHFUL])
-    for kind in KINDS:
-        bad = np.array([trust[i] for i, each in enumerate(seen) if each.shown == kind])
-        print(f'{kind}: AUROC {auroc(good, bad):.3f} over {FOLDS} folds, n = {len(bad)}')
-    print('trust in faithful twins, 1, 5, 10 and 50 %:', np.quantile(good, (0.01, 0.05, 0.1, 0.5)))
+    for reference in (EXACT, ESTIMATED):
+        of = {
+            shown: np.array(
+                [
+                    trust[i]
+                    for i, each in enumerate(seen)
+                    if (each.reference, each.shown) == (reference, shown)
+                ]
+            )
+            for shown in (FAITHFUL, *KINDS)
+        }
+        for kind in KINDS:
+            area = auroc(of[FAITHFUL], of[kind])
+            print(f'{reference}, {kind}: AUROC {area:.3f}, n = {len(of[kind])}')
+        quantiles = np.round(np.quantile(of[FAITHFUL], (0.01, 0.05, 0.1, 0.5)), 3)
+        print(f'{reference}: trust in faithful twins, 1, 5, 10 and 50 %:', *quantiles)
     source = f'{len(seen)} pictures of SynthDrive, streets {first} to {first + streets - 1}'
     critic = replace(fit_critic(seen, FAITHFUL, first), fitted_to=source)
     SHIPPED.write_text(json.dumps(to_dict(critic)) + '\n')
@@ -388,7 +402,10 @@ def draw_examples(judged: list[Judged], folder: Path | None, path: Path) -> None
         shown = [e.street for e in judged if (e.shown, e.condition) == (kind, condition)]
         frame = twin_frame(shown[0], folder)
         source, broken = frame.clear, frame.twins[kind, condition]
-        places = suspicion_map(shipped_critic(), facts_about(student, frame, broken))
+        [estimate] = student.estimate([broken], [frame.K])
+        exact = source_depths(frame, student)[EXACT].inverse_depth
+        aligned = aligned_log_depths(exact, estimate.inverse_depth, with_shift=False)
+        places = suspicion_map(shipped_critic(), evidence(*aligned, source, broken))
         row_, column = np.unravel_index(int(places.argmax()), places.shape)
         u, v = (int(n) * STRIDE_PX + STRIDE_PX // 2 for n in (column, row_))
         half = [side // 2 for side in LARGE_PX]
@@ -427,10 +444,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     first = VALIDATION_SEED if options.calibrate else TEST_SEED
-    references = (EXACT,) if options.calibrate else (EXACT, ESTIMATED)
     seeds = tuple(range(first, first + options.streets))
     jobs: list[Job] = [
-        (seeds[start : start + STREETS_A_JOB], options.frames, references)
+        (seeds[start : start + STREETS_A_JOB], options.frames, (EXACT, ESTIMATED))
         for start in range(0, len(seeds), STREETS_A_JOB)
     ]
     with get_context('spawn').Pool(options.processes) as pool:
