@@ -11,6 +11,7 @@ from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.frame_reader import Size
 from ssd_depth_core.data.index import IndexLine, read_header, read_lines, Split
 from ssd_depth_core.data.manifest import ManifestLine
+from ssd_depth_core.gdt.image_prompts import ImagePrompts
 from ssd_depth_core.gdt.jobs import Batch, missing_batches
 from ssd_depth_core.gdt.output_folder import FAILURES, OutputFolder
 from ssd_depth_core.gdt.pipeline import Failure, Made, Pipeline
@@ -51,15 +52,26 @@ def record_of(config: TranslateConfig, index: Path) -> dict[str, Any]:
         index: Folder of the frames' index.
 
     Returns:
-        The config, and under `data` the data set and how it was indexed; plain values.
+        The config, and under `data` the data set, how it was indexed, and by condition which
+        photographs there are to draw from; plain values.
 
     Raises:
-        FileNotFoundError: If there is no index.
-        ValueError: If its header breaks the form.
+        FileNotFoundError: If there is no index, or no folder of photographs.
+        ValueError: If its header breaks the form, or a folder holds no photograph.
     """
     header = read_header(index)
     root = str(Path(header.root).resolve())
-    data = {'format': header.format, 'root': root, 'options': header.options}
+    photographs = {
+        condition: ImagePrompts(recipe.image_prompts).record
+        for condition, recipe in config.conditions.items()
+        if recipe.image_prompts is not None and config.translator == 'diffusion'
+    }
+    data = {
+        'format': header.format,
+        'root': root,
+        'options': header.options,
+        'image_prompts': photographs,
+    }
     return to_dict(config) | {'data': data}
 
 

@@ -1,5 +1,7 @@
 """Real photographs that show an IP-Adapter what night or rain looks like."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,17 @@ class ImagePrompts:
                 f'image prompts at {folder} must hold a photograph ({", ".join(SUFFIXES)}), got '
                 'none; copy some there, or set image_prompts to null'
             )
+
+    @property
+    def record(self) -> dict[str, int | str]:
+        """Tell what draws hang on: one photograph more or less changes nearly all of them.
+
+        Returns:
+            `number` of photographs, and `names_sha256`.
+        """
+        # Between names stands what no name can hold.
+        names = os.fsencode('\0'.join(self.names))
+        return {'number': len(self.names), 'names_sha256': hashlib.sha256(names).hexdigest()}
 
     def draw(self, rng: np.random.Generator) -> str:
         """Draw a photograph.

@@ -1,7 +1,7 @@
 """The folder of translated pictures: one writer, and at no instant anything that half counts.
 
-<out>/config.yaml           what all pictures in it were made with, and from which data set; of
-                            the fields in `MAY_CHANGE` the last run's
+<out>/config.yaml           what all pictures in it were made with, and from which data set and
+                            photographs; of the fields in `MAY_CHANGE` the last run's
 <out>/manifest.jsonl        see `data/manifest.py`
 <out>/<condition>/*.png     the pictures; one without a line in the manifest counts for nothing
 <out>/failures.jsonl        what could not be made, and why; none: all was made
@@ -192,7 +192,11 @@ def _check_same(path: Path, config: dict[str, Any]) -> None:
     check_file(path, 'config of the pictures', 'choose another --out')
     before, now = read_yaml(path), flattened(config)
     added = config['conditions'].keys() - before.get('conditions', {}).keys()
-    new = tuple(f'conditions.{condition}.' for condition in added)
+    new = tuple(
+        f'{part}.{condition}.'
+        for part in ('conditions', 'data.image_prompts')
+        for condition in added
+    )
     old = flattened(before)
     changes = {
         name: f'{name} {old.get(name)!r} -> {now.get(name)!r}'

@@ -5,14 +5,20 @@ import pytest
 pytest.importorskip('cv2')
 
 from ssd_depth_core.conditions import Condition
-from ssd_depth_core.data.index import IndexLine
+from ssd_depth_core.data.index import IndexHeader, IndexLine, write_index
 from ssd_depth_core.data.manifest import ManifestLine
+from ssd_depth_core.gdt.captioner import CaptionConfig
+from ssd_depth_core.gdt.condition_recipe import ConditionRecipe
+from ssd_depth_core.gdt.depth_prior import DepthPriorConfig
+from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
+from ssd_depth_core.gdt.image_prompts import ImagePrompts
 from ssd_depth_core.gdt.jobs import plan_batches
 from ssd_depth_core.gdt.output_folder import open_output
 from ssd_depth_core.gdt.pipeline import Failure, Made
+from ssd_depth_core.gdt.recipe import TranslateConfig
 
 from training import _translation
-from training._translation import describe, write_all
+from training._translation import describe, record_of, write_all
 
 CONDITIONS: tuple[Condition, ...] = ('night', 'fog')
 
@@ -106,3 +112,32 @@ def test_unusable_pictures_are_told_apart_from_missing_ones(tmp_path, capsys):
         ['all', '4', '1', '1', '2'],
     ]
     assert '1 unusable before, and not tried again' in capsys.readouterr().out
+
+
+def test_the_record_holds_the_data_set_and_the_photographs_that_are_drawn_from(tmp_path):
+    header = IndexHeader(format='nuscenes', root='/set', options={'a': 1}, kept={}, dropped={})
+    write_index(tmp_path / 'index', header, {})
+    (tmp_path / 'nights').mkdir()
+    (tmp_path / 'nights' / 'a.png').touch()
+
+    def record(translator):
+        config = TranslateConfig(
+            conditions={
+                'night': ConditionRecipe(image_prompts=tmp_path / 'nights'),
+                'fog': ConditionRecipe(),
+            },
+            captioner=CaptionConfig(kind='none'),
+            depth=DepthPriorConfig(kind='onnx'),
+            diffusion=DiffusionConfig(ip_adapter='x', ip_adapter_weights='x.safetensors'),
+            translator=translator,
+        )
+        return record_of(config, tmp_path / 'index')
+
+    data = {'format': 'nuscenes', 'root': '/set', 'options': {'a': 1}}
+    night = ImagePrompts(tmp_path / 'nights').record
+    assert record('diffusion')['data'] == {**data, 'image_prompts': {'night': night}}
+    assert record('diffusion')['seed'] == 0
+    (tmp_path / 'nights' / 'a.png').unlink()  # no formula looks for photographs
+    assert record('procedural')['data'] == {**data, 'image_prompts': {}}
+    with pytest.raises(ValueError, match='nights must hold a photograph'):
+        record('diffusion')

@@ -26,6 +26,24 @@ def test_a_seed_draws_one_photograph_and_all_get_their_turn(folder):
     assert set(drawn) == set(prompts.names)
 
 
+def test_the_record_tells_folders_apart_by_names(folder):
+    record = ImagePrompts(folder).record
+    # printf 'a.PNG\0b.jpg\0scene/c.jpeg' | sha256sum
+    assert record == {
+        'number': 3,
+        'names_sha256': '1ca6cb7c3f5c28551fdfafd47edb67544f16a12a565d26b8a07df9eb3f76b883',
+    }
+    (folder / 'licence.txt').unlink()
+    (folder / 'b.jpg').write_bytes(b'other pixels')
+    assert ImagePrompts(folder).record == record
+    (folder / 'b.jpg').rename(folder / 'd.jpg')
+    renamed = ImagePrompts(folder).record
+    assert renamed['number'] == 3
+    assert renamed['names_sha256'] != record['names_sha256']
+    (folder / 'd.jpg').unlink()
+    assert ImagePrompts(folder).record['number'] == 2
+
+
 def test_a_photograph_is_read_as_rgb(folder):
     picture = np.zeros((4, 6, 3), np.uint8)
     picture[..., 2] = 200  # red in OpenCV's order

@@ -162,6 +162,19 @@ def test_conditions_may_be_added(tmp_path):
         made_so_far(tmp_path, CONFIG)
 
 
+def test_a_photograph_more_is_refused_and_those_of_an_added_condition_are_not(tmp_path):
+    def shown(**numbers):
+        records = {name: {'number': number} for name, number in numbers.items()}
+        conditions = {name: {'strength': 1.0} for name in numbers}
+        return {'conditions': conditions, 'data': {'image_prompts': records}}
+
+    with open_output(tmp_path, shown(night=3)) as folder:
+        folder.add([made('a')])
+    with pytest.raises(ValueError, match=r': data.image_prompts.night.number 3 -> 4; set that'):
+        made_so_far(tmp_path, shown(night=4))
+    assert len(made_so_far(tmp_path, shown(night=3, fog=5))) == 1
+
+
 MEMORY = (
     'diffusion.cpu_offload',
     'diffusion.vae_slicing',
