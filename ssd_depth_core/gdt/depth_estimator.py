@@ -13,7 +13,8 @@ class EstimatedDepth:
     """Hold what a network, or a rendered set, says about one picture."""
 
     inverse_depth: NDArray[np.float32]
-    """(H, W) of the picture, near is large, finite; 0 is infinitely far."""
+    """(H, W) of the picture, near is large; 0 is infinitely far. Not finite where a network
+    failed, as it may in float16: who uses the map must look."""
     metric: bool
     """Whether the unit is 1/m; else it is known up to a scale, and to a shift too where the
     network was trained so."""
@@ -31,6 +32,7 @@ class DepthEstimator(Protocol):
         """Estimate.
 
         `pictures` are (H, W, 3) RGB, all of one size; `K` are their (3, 3) intrinsics, pixels.
-        The result of one picture must not depend on the others.
+        The result of one picture must not depend on the others, and one whose depth is not finite
+        stops nobody: its map says so itself.
         """
         ...

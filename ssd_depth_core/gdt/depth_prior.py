@@ -138,11 +138,11 @@ class TransformersDepth:
             K: (3, 3) each, pixels; not used by these networks.
 
         Returns:
-            One a picture; the same, but for rounding, whatever the others are.
+            One a picture; the same, but for rounding, whatever the others are. NaN where the
+            network's answer is not finite.
 
         Raises:
-            ValueError: If the pictures differ in size, or the network gives values that are not
-                finite.
+            ValueError: If the pictures differ in size.
             MemoryError: If not even one picture fits into the GPU's memory.
         """
         for picture in pictures:
@@ -168,18 +168,17 @@ class TransformersDepth:
             maps = self._processor.post_process_depth_estimation(
                 outputs, [picture.shape[:2] for picture in pictures]
             )
-        return [self._estimate_of(entry['predicted_depth'].cpu().numpy()) for entry in maps]
+        return [
+            _estimate_of(entry['predicted_depth'].cpu().numpy(), self._metric) for entry in maps
+        ]
 
-    def _estimate_of(self, output: NDArray[np.float32]) -> EstimatedDepth:
-        if not np.isfinite(output).all():
-            raise ValueError(
-                f'depth network {self._config.model} gave {np.sum(~np.isfinite(output))} values '
-                f'that are not finite, in {self._dtype}; set depth.dtype to float32'
-            )
-        # Resized maps overshoot beside edges, to negative values too.
-        if self._metric:
-            return EstimatedDepth(np.reciprocal(output.clip(min=MIN_DEPTH_M)), metric=True)
-        return EstimatedDepth(output.clip(min=0), metric=False)
+
+def _estimate_of(output: NDArray[np.float32], metric: bool) -> EstimatedDepth:
+    """Give the inverse depth of a network's output, NaN where that is not finite."""
+    # Resized maps overshoot beside edges, to negative values too.
+    inverse = np.reciprocal(output.clip(min=MIN_DEPTH_M)) if metric else output.clip(min=0)
+    # A negative infinity would pass for far, and a metric one too.
+    return EstimatedDepth(np.where(np.isfinite(output), inverse, np.float32(np.nan)), metric)
 
 
 def _is_metric(architecture: Any, model: str) -> bool:

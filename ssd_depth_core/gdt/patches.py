@@ -255,14 +255,15 @@ def align(patch: NDArray[np.floating], coarse: NDArray[np.floating]) -> NDArray[
 
     Returns:
         (h, w) in the coarse map's unit; None where the two have too little in common: either is
-        flat, or nearly so; near and far are swapped; or they hardly correlate.
+        flat, or nearly so; near and far are swapped; they hardly correlate; or either is not
+        finite.
     """
     cells = (patch.shape[1] // CELL_PX, patch.shape[0] // CELL_PX)
     x, y = (
         cv2.resize(values.astype(np.float64), cells, interpolation=cv2.INTER_AREA).ravel()
         for values in (patch, coarse)
     )
-    if _is_flat(x) or _is_flat(y):
+    if not np.isfinite(x + y).all() or _is_flat(x) or _is_flat(y):
         return None
     guess = scale = _mean_deviation(y) / _mean_deviation(x)
     shift = np.median(y) - scale * np.median(x)

@@ -21,6 +21,11 @@ from ssd_depth_core.gdt.jobs import Batch, Job
 from ssd_depth_core.gdt.translator import Request, Translation, Translator
 from ssd_depth_core.preprocess import resize_image, resize_intrinsics
 
+DEPTH_IS_NOT_FINITE = (
+    "its frame's depth has values that are not finite; depth.dtype float32 or bfloat16 has the "
+    'range that float16 lacks'
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
@@ -108,8 +113,13 @@ class Pipeline:
             if job.frame.id in broken
         }
         if batch.missing - results.keys():
-            # 2. Make what all pictures of a frame share.
+            # 2. Make what all pictures of a frame share; without depth none can be made.
             frames = self._frames(batch, pictures, exact)
+            results |= {
+                job.path: _failure(job, DEPTH_IS_NOT_FINITE, unreadable=False)
+                for job in batch.jobs
+                if job.frame.id in pictures and job.frame.id not in frames
+            }
             # 3. Make the pictures, one condition after the other.
             jobs = [job for job in batch.jobs if job.frame.id in frames]
             for condition in dict.fromkeys(job.condition for job in jobs):
@@ -139,7 +149,7 @@ class Pipeline:
         pictures: dict[str, NDArray[np.uint8]],
         exact: dict[str, EstimatedDepth],
     ) -> dict[str, _Frame]:
-        """Caption the readable frames and estimate their depth, by id."""
+        """Caption the readable frames and estimate their depth, by id; only where it is finite."""
         frames = [frame for frame in batch.frames if frame.id in pictures]
         shown = [pictures[frame.id] for frame in frames]
         Ks = [np.array(frame.K) for frame in frames]
@@ -154,6 +164,7 @@ class Pipeline:
         return {
             frame.id: self._shrunk(pictures[frame.id], depths[frame.id], K, captions[frame.id])
             for frame, K in zip(frames, Ks, strict=True)
+            if np.isfinite(depths[frame.id].inverse_depth).all()
         }
 
     def _shrunk(

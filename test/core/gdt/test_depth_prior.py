@@ -141,18 +141,25 @@ def test_a_network_sees_patches(networks):
     assert estimated.metric == coarse.metric
 
 
-def test_values_that_are_not_finite_are_named(networks, monkeypatch):
-    network = networks['dpt']
+@pytest.mark.parametrize('name', ['dpt', 'depth_anything_metric'])
+@pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_stays_so_and_harms_no_other_picture(
+    networks, monkeypatch, name, value
+):
+    network = networks[name]
+    pictures = drawn(2)
+    whole, _ = estimate(network, pictures)
     forward = network._network.forward
 
     def broken(pixel_values):
         outputs = forward(pixel_values)
-        outputs.predicted_depth[-1] = torch.nan
+        outputs.predicted_depth[-1] = value
         return outputs
 
     monkeypatch.setattr(network._network, 'forward', broken)
-    with pytest.raises(ValueError, match='values that are not finite, in torch.float32; set'):
-        estimate(network, drawn(2))
+    first, last = estimate(network, pictures)
+    np.testing.assert_array_equal(first.inverse_depth, whole.inverse_depth)
+    assert np.isnan(last.inverse_depth).all()
 
 
 def test_pictures_of_two_sizes_are_refused(networks):

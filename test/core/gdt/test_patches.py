@@ -198,6 +198,18 @@ def test_what_a_nearly_flat_patch_shows_beside_is_not_blown_up():
     assert align(patch, coarse) is None
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_a_patch_that_is_not_finite_leaves_the_coarse_map(value):
+    coarse = field((64, 96))
+    patches = cut(coarse, 'p16', *drawn('p16'))
+    patches[5][3, 4] = value
+    tile = tiles_of((64, 96), 'p16')[5]
+    assert align(patches[5], coarse[tile.slices]) is None
+    assert align(coarse[tile.slices], patches[5]) is None
+    fused = fuse_aligned(np.zeros((64, 96, 3), np.uint8), coarse, patches, 'p16')
+    np.testing.assert_allclose(fused, coarse, atol=1e-4)
+
+
 def test_a_patch_with_near_and_far_swapped_is_not_aligned():
     assert align(2 - field((16, 24)), field((16, 24))) is None
 

@@ -193,6 +193,29 @@ def test_an_unusable_picture_is_named_and_never_judged(parts, pipeline, monkeypa
     assert [len(judged) for judged in parts.judged] == [2, 2]
 
 
+@pytest.mark.parametrize('size', [None, (6, 10)])
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_frame_whose_depth_is_not_finite_is_named_and_the_others_are_made(
+    parts, pipeline, monkeypatch, size, value
+):
+    see = parts.estimate
+
+    def half_blind(pictures, K):
+        estimates = see(pictures, K)
+        estimates[1].inverse_depth[0, 1] = value
+        return estimates
+
+    whole = pipeline(size=size).make(batch_of())
+    parts.translated.clear()
+    monkeypatch.setattr(parts, 'estimate', half_blind)
+    results = pipeline(size=size).make(batch_of())
+    assert [isinstance(result, Made) for result in results] == [True, False, True] * 2
+    assert (results[1].path, results[1].unreadable) == ('night/b.png', False)
+    assert "its frame's depth has values that are not finite; depth.dtype" in results[1].reason
+    assert [results[0], results[2]] == [whole[0], whole[2]]
+    assert [len(requests) for requests in parts.translated] == [2, 2]
+
+
 def test_frames_are_seen_whole_and_their_pictures_made_at_the_size_that_is_asked_for(
     parts, pipeline, monkeypatch
 ):
