@@ -162,12 +162,12 @@ class Pipeline:
         if not isinstance(self._depth, ExactDepth):
             depths = dict(zip(pictures, self._depth.estimate(shown, Ks), strict=True))
         return {
-            frame.id: self._shrunk(pictures[frame.id], depths[frame.id], K, captions[frame.id])
+            frame.id: self._at_written_size(pictures[frame.id], depths[frame.id], K, captions[frame.id])
             for frame, K in zip(frames, Ks, strict=True)
             if np.isfinite(depths[frame.id].inverse_depth).all()
         }
 
-    def _shrunk(
+    def _at_written_size(
         self,
         picture: NDArray[np.uint8],
         depth: EstimatedDepth,
@@ -179,7 +179,10 @@ class Pipeline:
         size = self._size
         if size is None or size == own:
             return _Frame(picture, depth, K, caption)
-        resized = cv2.resize(depth.inverse_depth, size[::-1], interpolation=cv2.INTER_AREA)
+        # Picked, not mixed: a depth between near and far would be an edge of its own.
+        resized = cv2.resize(
+            depth.inverse_depth, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+        )
         return _Frame(
             resize_image(picture, size),
             replace(depth, inverse_depth=np.asarray(resized)),

@@ -241,6 +241,26 @@ def test_frames_are_seen_whole_and_their_pictures_made_at_the_size_that_is_asked
     np.testing.assert_array_equal(picture_of(results[0]), translation.picture)
 
 
+@pytest.mark.parametrize('size', [(5, 9), (18, 31)])
+def test_depth_at_another_size_has_no_values_between_near_and_far(
+    parts, pipeline, monkeypatch, size
+):
+    steps = np.ones(SIZE, np.float32)
+    steps[5:, 7:] = 100
+
+    def see(pictures, K):
+        return [EstimatedDepth(steps, metric=True) for _ in pictures]
+
+    monkeypatch.setattr(parts, 'estimate', see)
+    pipeline(size=size).make(batch_of('a'))
+    depth = parts.translated[0][0].depth
+    assert depth.metric
+    assert depth.inverse_depth.shape == size
+    assert set(np.unique(depth.inverse_depth)) == {1, 100}
+    assert depth.inverse_depth[0, 0] == 1
+    assert depth.inverse_depth[-1, -1] == 100
+
+
 def test_exact_depth_is_read_in_place_of_an_estimate(parts, pipeline, tmp_path):
     depth = np.full(SIZE, 4.0, np.float32)
     depth[0], depth[1] = np.inf, np.nan
