@@ -44,6 +44,23 @@ def clear_frames(index: Path, split: Split) -> list[IndexLine]:
     return frames
 
 
+def check_exact_depth(frames: Sequence[IndexLine]) -> None:
+    """Require depth that was rendered, before each frame is called unreadable for want of it.
+
+    Args:
+        frames: Those to translate with `depth.kind` exact.
+
+    Raises:
+        ValueError: If some have none.
+    """
+    without = [frame.id for frame in frames if frame.exact_depth is None]
+    if without:
+        raise ValueError(
+            f'depth.kind exact needs rendered depth of every frame, and {len(without):,} of '
+            f'{len(frames):,} have none, the first being {without[0]}; set depth.kind to onnx'
+        )
+
+
 def record_of(config: TranslateConfig, index: Path) -> dict[str, Any]:
     """Say what pictures are made with, and from what; a folder holds pictures of one such record.
 

@@ -28,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         FileNotFoundError: If the index, a model or a made picture is missing.
         OSError: If the disk is full, or another run writes to the folder.
-        ValueError: If an option or the config is wrong, or the folder's pictures were made with
-            another config or from another data set.
+        ValueError: If an option or the config is wrong, the config asks for depth that the data
+            set has not, or the folder's pictures were made with another config or from another
+            data set.
     """
     parser = stage_parser(
         'Translate clear frames to night and weather.',
@@ -78,11 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ssd_depth_core.gdt.recipe import TranslateConfig
 
     from training._gdt import build_pipeline
-    from training._translation import clear_frames, describe, make_here, record_of, write_all
+    from training._translation import (
+        check_exact_depth,
+        clear_frames,
+        describe,
+        make_here,
+        record_of,
+        write_all,
+    )
 
     config = config_of(TranslateConfig, args)
+    frames = clear_frames(args.index, args.split)
+    if config.depth.kind == 'exact':
+        check_exact_depth(frames)
     batches = plan_batches(
-        clear_frames(args.index, args.split),
+        frames,
         tuple(config.conditions),
         config.variants,
         config.batch_size,

@@ -383,6 +383,13 @@ def test_what_makes_no_sense_is_refused(config, index, tmp_path, options, messag
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_recording_has_no_exact_depth(procedural, index, tmp_path):
+    options = ('--set', 'depth.kind=exact')
+    with pytest.raises(ValueError, match=r'6 of 6 have none, .* frame-0; set depth.kind to onnx'):
+        translate.main(arguments(procedural, index, tmp_path / 'out', *options))
+    assert not (tmp_path / 'out').exists()
+
+
 def test_without_ray_the_command_to_install_it_is_named(config, index, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'ray', None)
     with pytest.raises(ValueError, match=r"not installed: pip install 'ray\[data\]'"):

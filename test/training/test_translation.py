@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,7 @@ from ssd_depth_core.gdt.pipeline import Failure, Made
 from ssd_depth_core.gdt.recipe import TranslateConfig
 
 from training import _translation
-from training._translation import describe, record_of, write_all
+from training._translation import check_exact_depth, describe, record_of, write_all
 
 CONDITIONS: tuple[Condition, ...] = ('night', 'fog')
 
@@ -39,6 +40,15 @@ def batches_of(names):
         for name in names
     ]
     return plan_batches(frames, CONDITIONS, 1, 1, 0)
+
+
+def test_frames_without_exact_depth_are_refused_before_the_run():
+    frames = [batch.frames[0] for batch in batches_of('abc')]
+    rendered = [replace(frame, exact_depth='depth.png') for frame in frames]
+    check_exact_depth(rendered)
+    message = '2 of 3 have none, the first being b; set depth.kind to onnx'
+    with pytest.raises(ValueError, match=message):
+        check_exact_depth([rendered[0], *frames[1:]])
 
 
 def made_of(job):
