@@ -162,7 +162,9 @@ class Pipeline:
         if not isinstance(self._depth, ExactDepth):
             depths = dict(zip(pictures, self._depth.estimate(shown, Ks), strict=True))
         return {
-            frame.id: self._at_written_size(pictures[frame.id], depths[frame.id], K, captions[frame.id])
+            frame.id: self._at_written_size(
+                pictures[frame.id], depths[frame.id], K, captions[frame.id]
+            )
             for frame, K in zip(frames, Ks, strict=True)
             if np.isfinite(depths[frame.id].inverse_depth).all()
         }
