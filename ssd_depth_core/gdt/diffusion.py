@@ -68,8 +68,8 @@ class DiffusionTranslator:
         Raises:
             FileNotFoundError: If a model or a folder of photographs is not on this machine.
             ValueError: If models do not fit each other or `size`, a folder of photographs is
-                empty, or there is no IP-Adapter to show them to.
-            ImportError: If a LoRA is asked for and peft is not installed.
+                empty, there is no IP-Adapter to show them to, or a LoRA changes more than the
+                UNet or peft, which reads it, is not installed.
         """
         # The photographs first: they are looked up in no time, and networks load for minutes.
         self._photographs = {

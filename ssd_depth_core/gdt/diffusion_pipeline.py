@@ -86,9 +86,11 @@ def load_pipeline(config: DiffusionConfig, device: torch.device) -> GuidedPipeli
     Raises:
         FileNotFoundError: If a model is not on this machine, or not whole.
         ValueError: If models do not fit each other, the model has no safety checker though one is
-            asked for, `size` does not fit the autoencoder, or a CPU is to be offloaded.
-        ImportError: If a LoRA is asked for and peft is not installed.
+            asked for, `size` does not fit the autoencoder, a CPU is to be offloaded, or a LoRA
+            changes more than the UNet or peft, which reads it, is not installed.
     """
+    if config.lora is not None:
+        _require_peft(config.lora)  # first: networks load for minutes
     # Never from the hub: workers of one run would all fetch the same gigabytes. Never pickles:
     # they can run code.
     local: dict[str, Any] = {'local_files_only': True, 'use_safetensors': True}
@@ -179,12 +181,35 @@ def _check_fit(pipeline: GuidedPipeline, config: DiffusionConfig) -> None:
             )
 
 
-def _merge_lora(pipeline: GuidedPipeline, lora: str) -> None:
+def _require_peft(lora: str) -> None:
     try:
         import peft  # noqa: F401  # diffusers reads LoRAs through it
     except ImportError:
-        raise ImportError(f'LoRA {lora} needs peft; install it with `pip install peft`') from None
+        raise ValueError(
+            f'LoRA {lora} needs peft, which is not installed: pip install peft; or set '
+            'diffusion.lora to null'
+        ) from None
+
+
+def _merge_lora(pipeline: GuidedPipeline, lora: str) -> None:
+    with loading('LoRA', lora):
+        weights, _ = pipeline.lora_state_dict(
+            lora, weight_name=LORA_WEIGHTS, local_files_only=True
+        )
+    # diffusers leaves out what it has no place for, and a text encoder's would not be merged.
+    others = sorted(name for name in weights if not name.startswith('unet.'))
+    if others:
+        raise ValueError(
+            f'LoRA {lora} must change the UNet alone, got {len(others)} other weights, '
+            f'{others[0]} among them; take one that was trained without the text encoder'
+        )
     with loading('LoRA', lora):
         pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHTS, local_files_only=True)
+    num_taken = sum('lora_' in name for name, _ in pipeline.unet.named_parameters())
+    if num_taken != len(weights):
+        raise ValueError(
+            f'LoRA {lora} has {len(weights)} weights, of which the UNet takes {num_taken}; take '
+            'one that was trained for it'
+        )
     pipeline.fuse_lora(components=['unet'])
     pipeline.unload_lora_weights()

@@ -1,5 +1,6 @@
 from dataclasses import replace
 import shutil
+import sys
 
 import cv2
 import numpy as np
@@ -177,26 +178,82 @@ def test_samplers_differ(config):
     assert len({pixels.tobytes() for pixels in made}) == 4
 
 
-def test_a_few_steps_with_a_lora(with_adapter, photographs, tmp_path):
-    pytest.importorskip('peft')
+@pytest.fixture
+def write_lora(config, tmp_path):
+    """Write a LoRA of one layer of the UNet, and whatever else is given."""
     from diffusers import UNet2DConditionModel
     from safetensors.torch import save_file
 
-    unet = UNet2DConditionModel.from_pretrained(with_adapter.model, subfolder='unet')
-    name = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_v'
-    size = unet.get_submodule(name).weight.shape
-    low_rank = {
-        f'unet.{name}.lora_A.weight': torch.eye(2, size[1]),
-        f'unet.{name}.lora_B.weight': torch.full((size[0], 2), 5.0),
-    }
-    save_file(low_rank, tmp_path / 'pytorch_lora_weights.safetensors')
+    unet = UNet2DConditionModel.from_pretrained(config.model, subfolder='unet')
+    layer = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_v'
+    rows, columns = unet.get_submodule(layer).weight.shape
+    down, up = torch.eye(2, columns), torch.full((rows, 2), 5.0)
+
+    def write(kohya=False, **others):
+        of_unet = {f'unet.{layer}.lora_A.weight': down, f'unet.{layer}.lora_B.weight': up}
+        if kohya:
+            name = f'lora_unet_{layer.replace(".", "_")}'
+            of_unet = {
+                f'{name}.lora_down.weight': down,
+                f'{name}.lora_up.weight': up,
+                f'{name}.alpha': torch.tensor(2.0),
+            }
+        save_file(of_unet | others, tmp_path / 'pytorch_lora_weights.safetensors')
+        return str(tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize('kohya', [False, True])
+def test_a_few_steps_with_a_lora(with_adapter, photographs, write_lora, kohya):
+    pytest.importorskip('peft')
     few = replace(with_adapter, scheduler='lcm', num_inference_steps=1, guidance_scale=1.0)
     recipes = {'night': recipe(image_prompts=photographs)}
     (without,) = translate(few, request(), **recipes)
-    merged = DiffusionTranslator(replace(few, lora=str(tmp_path)), recipes, 'cpu')
+    lora = write_lora(kohya)
+    merged = DiffusionTranslator(replace(few, lora=lora), recipes, 'cpu')
     (made,) = merged.translate([request()])
     assert (picture(made) != picture(without)).mean() > 0.01
-    assert merged.models['lora'] == str(tmp_path)
+    assert merged.models['lora'] == lora
+
+
+TEXT_LAYER = 'text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_linear_layer'
+KOHYA_TEXT_LAYER = 'lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora'
+UNET_LAYER = 'unet.mid_block.attentions.7.transformer_blocks.0.attn1.to_v.lora'
+
+
+@pytest.mark.parametrize(
+    ('kohya', 'names', 'message'),
+    [
+        (
+            False,
+            (f'{TEXT_LAYER}.down.weight', f'{TEXT_LAYER}.up.weight'),
+            'the UNet alone, got 2 other weights, text_encoder.text_model',
+        ),
+        (
+            True,
+            (f'{KOHYA_TEXT_LAYER}_down.weight', f'{KOHYA_TEXT_LAYER}_up.weight'),
+            'the UNet alone, got 2 other weights, text_encoder.text_model',
+        ),
+        (
+            False,
+            (f'{UNET_LAYER}_A.weight', f'{UNET_LAYER}_B.weight'),
+            'has 4 weights, of which the UNet takes 2',
+        ),
+    ],
+)
+def test_a_lora_that_is_not_taken_over_whole_is_refused(config, write_lora, kohya, names, message):
+    pytest.importorskip('peft')
+    down, up = names
+    lora = write_lora(kohya, **{down: torch.ones(2, 16), up: torch.ones(16, 2)})
+    with pytest.raises(ValueError, match=message):
+        load_pipeline(replace(config, lora=lora), torch.device('cpu'))
+
+
+def test_without_peft_the_command_that_installs_it_is_named(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'peft', None)
+    with pytest.raises(ValueError, match='LoRA a/b needs peft, .*: pip install peft; or set'):
+        load_pipeline(replace(config, lora='a/b'), torch.device('cpu'))
 
 
 def test_a_controlnet_of_its_own_folder(config):
