@@ -60,11 +60,12 @@ def build_pipeline(config: TranslateConfig, index: Path, device: str) -> Pipelin
         captioner=captioner,
         depth=depth,
         translator=translator,
-        gate=Gate(config.gate, looks),
+        gate=Gate(config.gate, looks, device),
         models=captioner.models
         | ({'depth': 'exact'} if isinstance(depth, ExactDepth) else depth.models)
         | translator.models
-        | {'gate': ', '.join(looks.models.values())},
+        | {'gate': ', '.join(looks.models.values())}
+        | ({} if config.gate.clip_model is None else {'gate_clip': config.gate.clip_model}),
         size=config.size,
     )
 
