@@ -13,7 +13,7 @@ from ssd_depth_core.data.index import IndexLine, read_header, read_lines, Split
 from ssd_depth_core.data.manifest import ManifestLine
 from ssd_depth_core.gdt.image_prompts import ImagePrompts
 from ssd_depth_core.gdt.jobs import Batch, missing_batches
-from ssd_depth_core.gdt.output_folder import FAILURES, OutputFolder
+from ssd_depth_core.gdt.output_folder import FAILURES, is_of_unreadable_file, OutputFolder
 from ssd_depth_core.gdt.pipeline import Failure, Made, Pipeline
 from ssd_depth_core.gdt.recipe import TranslateConfig
 from tqdm import tqdm
@@ -171,7 +171,7 @@ def write_all(
         out: Where to.
 
     Returns:
-        Whether every source could be read.
+        Whether every source and photograph could be read.
     """
     count: Counter[str] = Counter()
     start = warm = time.monotonic()
@@ -185,8 +185,9 @@ def write_all(
             out.note(failures)
             count['accepted'] += sum(one.line.accepted for one in made)
             count['rejected'] += sum(not one.line.accepted for one in made)
-            count['unusable'] += sum(not one.unreadable for one in failures)
-            count['of unreadable sources'] += sum(one.unreadable for one in failures)
+            unreadable = sum(map(is_of_unreadable_file, failures))
+            count['unusable'] += len(failures) - unreadable
+            count['of unreadable files'] += unreadable
             bar.set_postfix(accepted=count['accepted'])
             bar.update(len(result))
             if number == 0:
@@ -199,11 +200,11 @@ def write_all(
         seconds = (now - warm) / (pictures - num_waited)
         print(f'{seconds:.2f} s a picture after the first batch, which waited for the models')
     print(', '.join(f'{number:,} {what}' for what, number in count.items()) or 'nothing missing')
-    if count['unusable'] or count['of unreadable sources']:
+    if count['unusable'] or count['of unreadable files']:
         print(f'what could not be made, and why: {out.path / FAILURES}')
     if out.unusable:
         print(
             f'{len(out.unusable):,} unusable before, and not tried again but by --retry-failures'
         )
     print(f'pictures: {out.path / "manifest.jsonl"}')
-    return not count['of unreadable sources']
+    return not count['of unreadable files']

@@ -2,10 +2,10 @@
 
 Writes `<condition>/<frame>.png`, `manifest.jsonl` and `config.yaml` (see `gdt/output_folder.py`).
 Killed at any instant, the next run makes exactly what is missing; neither a kill nor the number of
-workers changes a byte. What could not be made is listed in `failures.jsonl`. A source that cannot
-be read ends the run with status 1, after all the others, and is tried again by the next run. A
-picture that came out unusable does neither: that is a generator's everyday business, and it would
-come out the same.
+workers changes a byte. What could not be made is listed in `failures.jsonl`. A source or a
+photograph that cannot be read ends the run with status 1, after all the others, and is tried again
+by the next run. A picture that came out unusable does neither: that is a generator's everyday
+business, and it would come out the same.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None: those of the process.
 
     Returns:
-        0; 1 where a source could not be read.
+        0; 1 where a source or a photograph could not be read.
 
     Raises:
         FileNotFoundError: If the index, a model or a made picture is missing.

@@ -10,6 +10,8 @@ from ssd_depth_core.data.pictures import read_picture
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 """Files that are taken for photographs, in upper or lower case."""
+BROKEN = 'image prompt: '
+"""What a translator's reason begins with where a photograph cannot be read."""
 
 
 class ImagePrompts:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from ssd_depth_core.checks import check_file
 from ssd_depth_core.config import flattened, from_dict, read_yaml, to_dict
 from ssd_depth_core.data.manifest import append_manifest, ManifestLine, NAME, read_manifest
+from ssd_depth_core.gdt.image_prompts import BROKEN
 from ssd_depth_core.gdt.pipeline import Failure, Made
 import yaml
 
@@ -170,14 +171,27 @@ def unusable_so_far(path: Path, lines: Sequence[ManifestLine]) -> list[Failure]:
         lines: Its manifest.
 
     Returns:
-        What `failures.jsonl` holds, but for unreadable sources, which somebody may have mended.
+        What `failures.jsonl` holds, but for unreadable files, which somebody may have mended.
     """
     file = path / FAILURES
     if not lines or not file.exists():  # without pictures, another config may have failed
         return []
     whole, _, _ = file.read_text().rpartition('\n')  # a killed run leaves a line without end
     failures = [from_dict(Failure, json.loads(line), str(file)) for line in whole.splitlines()]
-    return [failure for failure in failures if not failure.unreadable]
+    return [failure for failure in failures if not is_of_unreadable_file(failure)]
+
+
+def is_of_unreadable_file(failure: Failure) -> bool:
+    """Tell whether the next run should try again.
+
+    Args:
+        failure: Of one picture.
+
+    Returns:
+        Whether its source or its photograph could not be read, which somebody may mend; else what
+        was made was of no use, and would be so again.
+    """
+    return failure.unreadable or failure.reason.startswith(BROKEN)
 
 
 def _line_of(failure: Failure) -> str:

@@ -309,7 +309,7 @@ def test_bad_sources_are_named_and_tried_again(run, procedural, make_index, tmp_
     options = ('--config', procedural, '--index', index, '--out', out)
     status, words = run(*options)
     assert status == 1, words
-    assert '2 of unreadable sources' in words
+    assert '2 of unreadable files' in words
     failures = [json.loads(line) for line in (out / 'failures.jsonl').open()]
     assert [(failure['source_id'], failure['unreadable']) for failure in failures] == [
         ('frame-1', True),
@@ -327,6 +327,33 @@ def test_bad_sources_are_named_and_tried_again(run, procedural, make_index, tmp_
     (line, *_) = read_manifest(out)
     assert (line.translator, line.caption, line.prompt) == ('procedural', 'a street', None)
     assert line.models['depth'] == line.models['gate']
+
+
+def test_a_damaged_photograph_is_named_and_its_pictures_are_tried_again(
+    run, config, index, tmp_path
+):
+    nights = yaml.safe_load(config.read_text())['conditions']['night']['image_prompts']
+    shutil.copytree(nights, tmp_path / 'nights')
+    whole = (tmp_path / 'nights' / 'a.png').read_bytes()
+    (tmp_path / 'nights' / 'a.png').write_bytes(whole[:40])
+    out = tmp_path / 'out'
+    shown = f'conditions.night.image_prompts={tmp_path / "nights"}'
+    options = ('--config', config, '--index', index, '--out', out, '--set', shown)
+    status, words = run(*options)
+    assert status == 1, words
+    failures = [json.loads(line) for line in (out / 'failures.jsonl').open()]
+    assert failures
+    assert all('a.png is no picture or a damaged one' in one['reason'] for one in failures)
+    assert f'0 unusable, {len(failures)} of unreadable files' in words
+    assert len(read_manifest(out)) == 12 - len(failures)
+    (tmp_path / 'nights' / 'a.png').write_bytes(whole)
+    status, words = run(*options)
+    assert status == 0, words
+    assert [line.image_prompt for line in read_manifest(out)[12 - len(failures) :]] == [
+        'a.png' for _ in failures
+    ]
+    assert len(read_manifest(out)) == 12
+    assert not (out / 'failures.jsonl').exists()
 
 
 def arguments(config, index, out, *more):

@@ -30,13 +30,13 @@ def made(name, png=b'picture', accepted=True):
     return Made(line=line, png=png)
 
 
-def failure(name, unreadable=True):
+def failure(name, unreadable=True, reason='cut'):
     return Failure(
         source_id=name,
         condition='night',
         path=f'night/{name}.png',
         unreadable=unreadable,
-        reason='cut',
+        reason=reason,
     )
 
 
@@ -107,12 +107,13 @@ def test_failures_are_listed(tmp_path):
     assert lines[0]['reason'] == 'cut'
 
 
-def test_unusable_pictures_are_remembered_and_unreadable_sources_are_not(tmp_path):
+def test_unusable_pictures_are_remembered_and_unreadable_files_are_not(tmp_path):
     unusable = [failure(name, unreadable=False) for name in 'bc']
     with open_output(tmp_path, CONFIG) as folder:
         assert folder.unusable == frozenset()
         folder.add([made('x')])
-        folder.note([failure('a'), *unusable])
+        photograph = failure('p', unreadable=False, reason='image prompt: a.png is no picture')
+        folder.note([failure('a'), *unusable, photograph])
     with (tmp_path / 'failures.jsonl').open('a') as file:
         file.write('{"source_id": "d", "unreadab')  # killed
     for _ in range(2):
