@@ -13,6 +13,7 @@ are. The gate judges every picture by what the shipped student sees in it.
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+import json
 from pathlib import Path
 import shlex
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.checks import check_file
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.config import load_yaml
 from ssd_depth_core.data.rendered import (
@@ -196,6 +198,30 @@ def row_of(
     return row
 
 
+def describe_training(pipeline: Path) -> str:
+    """Say how the diffusion was trained.
+
+    Args:
+        pipeline: Folder that `training.train_translator` left.
+
+    Returns:
+        One sentence.
+
+    Raises:
+        FileNotFoundError: If the folder is another's.
+    """
+    path = pipeline / 'training.json'
+    check_file(
+        path, 'record of a training', 'train one with `python -m training.train_translator`'
+    )
+    info = json.loads(path.read_text())
+    batch_size = info['training_config']['diffusion']['loop']['batch_size']
+    return (
+        f'The small diffusion has taken {info["step"]} steps of {batch_size} pictures '
+        f'(commit {info["training_commit"]}).'
+    )
+
+
 def draw_sheet(rows: Sequence[Sequence[Picture]], titles: Sequence[str]) -> Picture:
     """Lay pictures out in rows under titles.
 
@@ -320,7 +346,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         'within a column only. `accepted` is the share that the gate lets through; the scores '
         'after it are medians. Its eye is the shipped student, whose own errors at night are in '
         'them: the real twins say how much. Clear frames are rejected because nothing was '
-        'translated.',
+        'translated. '
+        f'{describe_training(Path(config.diffusion.model))}',
         **provenance(),
     )
     write_result(result, args.json)

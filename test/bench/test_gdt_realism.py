@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ from ssd_depth_core.data.rendered import Frame, FrameLine, read_frames  # noqa: 
 from ssd_depth_core.gdt.acceptance import Verdict  # noqa: E402
 from ssd_depth_core.gdt.translator import Translation  # noqa: E402
 
-from bench.gdt_realism import city_of, draw_sheet, halve, requests_of, row_of, translate  # noqa: E402
+from bench.gdt_realism import (  # noqa: E402
+    city_of,
+    describe_training,
+    draw_sheet,
+    halve,
+    requests_of,
+    row_of,
+    translate,
+)
 
 
 def frame(name, folder='a'):
@@ -90,3 +99,12 @@ def test_sheet_has_a_line_a_frame_under_the_titles():
     assert sheet.shape == (24 + 2 * 134, 2 * 224, 3)
     assert sheet[100, 100].tolist() == [255, 0, 0]
     assert sheet[-1, 0].tolist() == [0, 0, 255]
+
+
+def test_notes_say_how_little_was_trained(tmp_path):
+    config = {'diffusion': {'loop': {'batch_size': 16}}}
+    info = {'step': 7, 'training_commit': 'abc', 'training_config': config}
+    (tmp_path / 'training.json').write_text(json.dumps(info))
+    assert describe_training(tmp_path).endswith('has taken 7 steps of 16 pictures (commit abc).')
+    with pytest.raises(FileNotFoundError, match='train_translator'):
+        describe_training(tmp_path / 'other')
