@@ -15,7 +15,7 @@ from ssd_depth_core.gdt.control_image import control_image
 from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
 from ssd_depth_core.gdt.exposure import darken, draw_luminance
 from ssd_depth_core.gdt.fitting_batches import FittingBatches
-from ssd_depth_core.gdt.image_prompts import ImagePrompts
+from ssd_depth_core.gdt.image_prompts import BROKEN, ImagePrompts
 from ssd_depth_core.gdt.prompts import prompt_of
 from ssd_depth_core.gdt.translator import Request, Translation
 from ssd_depth_core.preprocess import resize_image
@@ -92,7 +92,7 @@ class DiffusionTranslator:
         self._batches = FittingBatches(
             f'diffusion at {config.size[0]}x{config.size[1]} px',
             None,
-            'batch_size',
+            'batch_size of the next folder',  # it composes batches: not in the midst of one
             'Set diffusion.cpu_offload, vae_tiling or, without an IP-Adapter, attention_slicing '
             'to true, or make diffusion.size smaller',
         )
@@ -156,7 +156,7 @@ class DiffusionTranslator:
             try:
                 pixels = photographs.read(photograph)
             except (OSError, ValueError) as error:
-                raise _BrokenPhotographError(f'image prompt: {error}') from None
+                raise _BrokenPhotographError(f'{BROKEN}{error}') from None
         return _Draft(
             control=resize_image(control_image(request.depth.inverse_depth), self._config.size),
             prompt=prompt_of(recipe, request.caption, phrase_rng),
