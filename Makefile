@@ -43,6 +43,7 @@ bench: .venv-test/installed  ## measure again, and render docs/results.md
 	.venv-test/bin/python bench/synthdrive_speed.py --json docs/results/synthdrive_cpu.json
 	.venv-test/bin/python bench/loader_speed.py --json docs/results/loader.json
 	.venv-test/bin/python bench/train_step.py --json docs/results/train_step.json
+	.venv-test/bin/python -m bench.gdt_cost --json docs/results/gdt_cost.json
 	.venv-test/bin/python bench/evaluator_speed.py --json docs/results/evaluator.json
 	.venv-test/bin/python -m bench.render_results
 
