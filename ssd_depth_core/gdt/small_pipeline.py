@@ -293,6 +293,7 @@ def _wake(controlnet: ControlNetModel) -> None:
     for layer in controlnet.controlnet_cond_embedding.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=1.5 / layer.weight[0].numel() ** 0.5)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
 
