@@ -26,9 +26,9 @@ from ssd_depth_core.gdt.trust import shipped_critic, trust_scores
 class GateConfig:
     """Say what is asked of a translated picture; None leaves a score out of the verdict."""
 
-    min_trust: float | None = 0.2
+    min_trust: float | None = 0.3
     """That the picture still shows its source's scene, at least; 19 of 20 faithful pictures on
-    streets that the critic was not fitted to reach 0.2."""
+    streets that the critic was not fitted to reach 0.3."""
     max_log_error: float | None = 0.8
     """Standard deviation of the difference of log depths, at most."""
     min_ordinal_agreement: float | None = 0.85

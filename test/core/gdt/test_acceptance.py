@@ -80,7 +80,7 @@ def test_depth_upside_down_is_rejected_with_score_value_and_threshold():
 def test_depth_that_cannot_be_compared_is_rejected_by_name(depth, reason):
     verdict = judged(depth)
     assert not verdict.accepted
-    assert verdict.reasons == (f'depth cannot be compared: {reason}', 'trust 0 is below 0.2')
+    assert verdict.reasons == (f'depth cannot be compared: {reason}', 'trust 0 is below 0.3')
     assert verdict.scores['trust'] == 0.0
 
 
