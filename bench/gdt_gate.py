@@ -17,7 +17,7 @@ from pathlib import Path
 import shlex
 import sys
 
-from broken_worlds import CHANGED_RATIO, FARTHEST_M, KINDS, LEAST_PIXELS
+from broken_worlds import CHANGED_RATIO, FARTHEST_M, Kind, KINDS, LEAST_PIXELS
 from critic_fit import fit_critic, Seen
 import cv2
 from matplotlib import rc_context
@@ -44,7 +44,7 @@ EXACT, ESTIMATED = 'exact', 'student'
 SANITY = ('another frame', 'mirrored', 'blurred', 'black')
 """Broken by other means: a gate that lets these pass is none."""
 BLUR_PX = 6.0
-SMALL = {'moved car': 400, 'missing pole': 400, 'flattened building': 3000}
+SMALL: dict[Kind, int] = {'moved car': 400, 'missing pole': 400, 'flattened building': 3000}
 """Changed pixels up to which a break is small, for rows by size."""
 STREETS_A_JOB = 6
 FOLDS = 4
@@ -255,9 +255,11 @@ def rows_of(judged: list[Judged]) -> list[dict[str, object]]:
             for condition in TARGETS:
                 beside, here = ([e for e in g if e.condition == condition] for g in (good, some))
                 rows.append(row(reference, shown, condition, beside, here))
+        large = [each for each in bad if each.pixels >= SMALL[each.shown]]  # type: ignore[index]
+        rows.append(row(reference, 'all broken, large', 'all', good, large))
         for kind in KINDS:
             few = [each for each in bad if each.shown == kind and each.pixels < SMALL[kind]]
-            many = [each for each in bad if each.shown == kind and each.pixels >= SMALL[kind]]
+            many = [each for each in large if each.shown == kind]
             rows.append(row(reference, f'{kind}, < {SMALL[kind]} px', 'all', good, few))
             rows.append(row(reference, f'{kind}, >= {SMALL[kind]} px', 'all', good, many))
         for shown in SANITY:
@@ -420,7 +422,8 @@ def draw_examples(judged: list[Judged], folder: Path | None, path: Path) -> None
             np.concatenate([source, frame.twins[FAITHFUL, condition], broken, pointed], 1)
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), np.concatenate(sheet)[..., ::-1]):
+    small = cv2.resize(np.concatenate(sheet), None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    if not cv2.imwrite(str(path), small[..., ::-1]):
         raise OSError(f'picture {path} could not be written; is the disk full?')
 
 
