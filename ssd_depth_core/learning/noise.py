@@ -32,4 +32,5 @@ def restore_noise(noise: dict[str, torch.Tensor], rank: int) -> None:
     setters = {'cpu': torch.set_rng_state, 'cuda': torch.cuda.set_rng_state}
     for kind, states in noise.items():
         if rank < len(states) and (kind == 'cpu' or torch.cuda.is_available()):
-            setters[kind](states[rank])
+            # A copy: the CPU's setter reads from the storage's beginning, whatever the row.
+            setters[kind](states[rank].clone())
