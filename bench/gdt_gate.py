@@ -5,7 +5,7 @@
 The gate looks at rendered twins of clear frames whose depth is exact: at faithful ones, which
 show the same street at night, in rain, fog or snow, and at broken ones, in which a car was moved,
 a pole taken away or a building flattened (`broken_worlds.py`). Its eye is the shipped student.
-`--calibrate` works on streets of their own and prints the constants of `gdt/acceptance.py`.
+`--calibrate` works on streets of their own, and writes the critic to `weights/gate.json`.
 """
 
 import argparse

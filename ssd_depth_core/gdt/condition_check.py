@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition, CONDITIONS
+from ssd_depth_core.gdt.local_models import loading
 
 Picture = NDArray[np.uint8]
 Bounds = dict[str, tuple[float, float]]
@@ -80,16 +81,10 @@ class ClipJudge:
         from transformers import CLIPModel, CLIPProcessor
 
         self._device = device
-        try:
+        with loading('CLIP', model, otherwise='set condition_check to statistics'):
             # The network first: a processor takes an unknown folder for an ill-formed hub id.
-            network = CLIPModel.from_pretrained(model, local_files_only=True)
+            network = CLIPModel.from_pretrained(model, local_files_only=True, use_safetensors=True)
             self._processor = CLIPProcessor.from_pretrained(model, local_files_only=True)
-        except OSError as error:
-            raise FileNotFoundError(
-                f'CLIP {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '
-                f'Fetch it with `hf download {model}`, name a folder written by save_pretrained, '
-                'or set condition_check to statistics'
-            ) from None
         self._network = network.to(device).eval()  # type: ignore[arg-type]
 
     def probabilities(

@@ -9,13 +9,14 @@ HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
 
 
 @contextmanager
-def loading(part: str, model: str, folder: str = '') -> Iterator[None]:
+def loading(part: str, model: str, folder: str = '', otherwise: str = '') -> Iterator[None]:
     """Turn the many errors of loading into one that says what is missing and what to do.
 
     Args:
         part: What the network is called in the message.
         model: Hub id or folder.
         folder: Of the model, with a slash behind it, where not all of it is needed.
+        otherwise: What does without the network; empty: nothing.
 
     Yields:
         Nothing; load inside.
@@ -39,5 +40,5 @@ def loading(part: str, model: str, folder: str = '') -> Iterator[None]:
             )
         raise FileNotFoundError(
             f'{part} {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '
-            f'{remedy}'
+            f'{remedy}{f", or {otherwise}" if otherwise else ""}'
         ) from None

@@ -36,6 +36,8 @@ def test_every_condition_has_a_text():
 
 def test_missing_clip_is_named_with_the_command_that_fetches_it(tmp_path):
     with pytest.raises(FileNotFoundError, match='hf download .*condition_check to statistics'):
+        ClipJudge('nobody/clip', 'cpu')
+    with pytest.raises(FileNotFoundError, match='a whole folder.*condition_check to statistics'):
         ClipJudge(str(tmp_path / 'clip'), 'cpu')
 
 
