@@ -65,8 +65,17 @@ def test_the_config_tells_metric_networks_from_relative_ones(networks, tiny_dept
     np.testing.assert_allclose(estimated.inverse_depth, expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.fixture
+def one_thread():
+    """As translation computes: several threads part a batch and its pictures differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize('name', NAMES)
-def test_a_map_does_not_depend_on_the_other_pictures(networks, name):
+def test_a_map_does_not_depend_on_the_other_pictures(networks, name, one_thread):
     pictures = drawn(3)
     together = estimate(networks[name], pictures)
     for picture, estimated in zip(pictures, together, strict=True):
