@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.config import to_dict
-from ssd_depth_core.data.index import IndexHeader, IndexLine, read_header, read_lines
+from ssd_depth_core.data.index import read_header, read_lines
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.run_folder import RunFolder
-from ssd_depth_core.learning.training import initial_network, run_training, spread
+from ssd_depth_core.learning.training import initial_network, run_training
+from ssd_depth_core.learning.validation_sets import describe_index, validation_sets
 from ssd_depth_core.losses.photometric import reprojection_loss
 from ssd_depth_core.losses.smoothness import edge_aware_smoothness
 from ssd_depth_core.losses.velocity import velocity_loss
@@ -29,7 +29,6 @@ from ssd_depth_core.models.pose_net import PoseNet, PoseNetConfig
 import torch
 from torch import nn
 import torch.nn.functional as F
-from torch.utils.data import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,7 +245,9 @@ def train_self_supervised(
                 f'loss.{name} is {source}, but frames in {index} have no poses to take it from; '
                 f'index a data set with poses, or set loss.{name} to predicted'
             )
-    validation = _validation_sets(header, read_lines(index, 'validation'), config)
+    validation = validation_sets(
+        header, read_lines(index, 'validation'), model, data, config.num_validation_frames
+    )
 
     torch.manual_seed(config.seed)
     network = initial_network(model, config.initial_checkpoint, resume)
@@ -260,63 +261,9 @@ def train_self_supervised(
         out,
         seed=config.seed,
         command=command,
-        data=_describe(header, index, dataset.lines),
+        data=f'{describe_index(header, index, dataset.lines)}; no depth labels',
         resume=resume,
         cpu=cpu,
-    )
-
-
-def _validation_sets(
-    header: IndexHeader, lines: list[IndexLine], config: SelfSupervisedConfig
-) -> dict[str, Dataset[dict[str, torch.Tensor]]]:
-    """Give the validation frames of each condition, with truth, as the network sees them."""
-    model = config.model
-    rendered = all(line.exact_depth for line in lines)
-    plain = replace(
-        config.data.plain(),
-        size=(model.input_height, model.input_width),  # K and truth at the network's own size
-        mean=model.mean,
-        std=model.std,
-        neighbours=False,
-        depth='exact' if rendered else 'lidar',
-    )
-    sets: dict[str, Dataset[dict[str, torch.Tensor]]] = {}
-    for condition in CONDITIONS:
-        frames = [line for line in lines if line.condition == condition]
-        if frames:
-            some = spread(frames, config.num_validation_frames)
-            sets[condition] = _InOrder(
-                TripletDataset(some, open_source(header), plain, Path(header.root))
-            )
-    if not sets:
-        raise ValueError(
-            'the index has no validation frames; index again with validation scenes, see '
-            'docs/data.md'
-        )
-    return sets
-
-
-class _InOrder(Dataset[dict[str, torch.Tensor]]):
-    """Give samples by their number alone, which is enough where nothing is random."""
-
-    def __init__(self, dataset: TripletDataset) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        return self.dataset[number, 0]
-
-
-def _describe(header: IndexHeader, index: Path, lines: Sequence[IndexLine]) -> str:
-    """Say what the weights have seen."""
-    rendered = 'synthetic: rendered, ' if any(line.exact_depth for line in lines) else ''
-    conditions = ', '.join(c for c in CONDITIONS if any(line.condition == c for line in lines))
-    scenes = len({line.scene for line in lines})
-    return (
-        f'{rendered}{len(lines)} frames ({conditions}) of {scenes} scenes in {header.format} '
-        f'format, index {index}; no depth labels'
     )
 
 
