@@ -1,11 +1,13 @@
 """The options that every stage shares, so that all of them are called in the same way."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import logging
 from pathlib import Path
 import re
+import shlex
 import sys
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypedDict, TypeVar
 
 from ssd_depth_core.config import load_yaml
 
@@ -143,6 +145,44 @@ def training_device_of(args: argparse.Namespace) -> str:
             f'CUDA_VISIBLE_DEVICES={number} before the command'
         )
     return device
+
+
+class RunOptions(TypedDict):
+    """Hold what every training takes beside its config and its data."""
+
+    command: str
+    """That started it, for the run's record."""
+    resume: bool
+    """Whether to go on with the run in `--out`."""
+    cpu: bool
+    """Whether to leave GPUs alone."""
+
+
+def parse_training(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None, module: str
+) -> tuple[argparse.Namespace, RunOptions]:
+    """Parse the options of a training, and let it say what it does.
+
+    Args:
+        parser: A `stage_parser` with the stage's own paths; gets `--resume`.
+        argv: Arguments without the program's name; None: those of the process.
+        module: Of the stage, e.g. `training.train_teacher`.
+
+    Returns:
+        All that was parsed, and what the stage hands on to its training.
+
+    Raises:
+        ValueError: If `--device` names one GPU among several, or what is not there.
+    """
+    parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format='%(message)s')
+    arguments = sys.argv[1:] if argv is None else argv
+    return args, RunOptions(
+        command=shlex.join(['python', '-m', module, *arguments]),
+        resume=args.resume,
+        cpu=training_device_of(args) == 'cpu',
+    )
 
 
 def run(main: Callable[[], int]) -> NoReturn:

@@ -1,12 +1,9 @@
 """Train a depth network on rendered sets with exact depth."""
 
 from collections.abc import Sequence
-import logging
 from pathlib import Path
-import shlex
-import sys
 
-from training._cli import config_of, run, stage_parser, training_device_of
+from training._cli import config_of, parse_training, run, stage_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,23 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--data', type=Path, nargs='+', required=True, metavar='DIR', help='training sets'
     )
-    parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
-    args = parser.parse_args(argv)
-    device = training_device_of(args)
-    logging.basicConfig(level=logging.INFO, format='%(message)s')
+    args, options = parse_training(parser, argv, 'training.train_supervised')
 
     from ssd_depth_core.learning.supervised import SupervisedConfig, train_supervised
 
-    arguments = sys.argv[1:] if argv is None else argv
-    run = train_supervised(
-        config_of(SupervisedConfig, args),
-        args.data,
-        args.out,
-        command=shlex.join(['python', '-m', 'training.train_supervised', *arguments]),
-        resume=args.resume,
-        cpu=device == 'cpu',
-    )
-    print(f'weights: {run.checkpoint}')
+    config = config_of(SupervisedConfig, args)
+    folder = train_supervised(config, args.data, args.out, **options)
+    print(f'weights: {folder.checkpoint}')
     return 0
 
 

@@ -1,12 +1,9 @@
 """Train the small diffusion translator on rendered sets: an autoencoder, then what diffuses."""
 
 from collections.abc import Sequence
-import logging
 from pathlib import Path
-import shlex
-import sys
 
-from training._cli import config_of, run, stage_parser, training_device_of
+from training._cli import config_of, parse_training, run, stage_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,22 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--data', type=Path, nargs='+', required=True, metavar='DIR', help='training sets'
     )
-    parser.add_argument('--resume', action='store_true', help='go on with the run in --out')
-    args = parser.parse_args(argv)
-    device = training_device_of(args)
-    logging.basicConfig(level=logging.INFO, format='%(message)s')
+    args, options = parse_training(parser, argv, 'training.train_translator')
 
     from ssd_depth_core.learning.translation import train_translator, TranslatorConfig
 
-    arguments = sys.argv[1:] if argv is None else argv
-    folder = train_translator(
-        config_of(TranslatorConfig, args),
-        args.data,
-        args.out,
-        command=shlex.join(['python', '-m', 'training.train_translator', *arguments]),
-        resume=args.resume,
-        cpu=device == 'cpu',
-    )
+    config = config_of(TranslatorConfig, args)
+    folder = train_translator(config, args.data, args.out, **options)
     print(f'pipeline: {folder}')
     return 0
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from training._cli import config_of, device_of, run, stage_parser
+from training._cli import config_of, device_of, parse_training, run, stage_parser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,3 +128,22 @@ def test_an_interrupt_ends_in_one_line():
 
     with pytest.raises(SystemExit, match='interrupted; stages that can resume go on'):
         run(stage)
+
+
+def test_a_training_is_told_its_command_and_where_to_compute(config_path, tmp_path, monkeypatch):
+    words = ['--config', str(config_path), '--out', str(tmp_path / 'a run'), '--device', 'cpu']
+    args, options = parse_training(stage_parser('x', 'y'), words, 'training.x')
+    command = f"python -m training.x --config {config_path} --out '{tmp_path}/a run' --device cpu"
+    assert options == {'command': command, 'resume': False, 'cpu': True}
+    assert args.out == tmp_path / 'a run'
+    monkeypatch.setattr('sys.argv', ['x.py', *words, '--resume'])
+    _, options = parse_training(stage_parser('x', 'y'), None, 'training.x')
+    assert options == {'command': f'{command} --resume', 'resume': True, 'cpu': True}
+
+
+def test_a_training_takes_no_numbered_gpu(config_path, tmp_path, monkeypatch):
+    torch = pytest.importorskip('torch')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    words = ['--config', str(config_path), '--out', str(tmp_path), '--device', 'cuda:1']
+    with pytest.raises(ValueError, match='put CUDA_VISIBLE_DEVICES=1 before the command'):
+        parse_training(stage_parser('x', 'y'), words, 'training.x')
