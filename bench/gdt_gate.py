@@ -1,6 +1,6 @@
 """Measure whether the gate tells broken translations from faithful ones.
 
-    python bench/gdt_gate.py --json docs/results/gdt_gate.json --plot docs/images/gdt_gate.png
+    python -m bench.gdt_gate --json docs/results/gdt_gate.json --plot docs/images/gdt_gate.png
 
 The gate looks at rendered twins of clear frames whose depth is exact: at faithful ones, which
 show the same street at night, in rain, fog or snow, and at broken ones, in which a car was moved,
@@ -9,7 +9,6 @@ a pole taken away or a building flattened (`broken_worlds.py`). Its eye is the s
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import json
 from multiprocessing import get_context
@@ -17,8 +16,6 @@ from pathlib import Path
 import shlex
 import sys
 
-from broken_worlds import CHANGED_RATIO, FARTHEST_M, Kind, KINDS, LEAST_PIXELS
-from critic_fit import fit_critic, Seen
 import cv2
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -29,13 +26,17 @@ from ssd_depth_core.config import to_dict
 from ssd_depth_core.evaluation.plots import COLOURS, STYLE
 from ssd_depth_core.gdt.acceptance import Gate, GateConfig
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
+from ssd_depth_core.gdt.depth_prior import DepthPriorConfig
 from ssd_depth_core.gdt.evidence import evidence, LARGE_PX, SMALL_PX, STRIDE_PX
 from ssd_depth_core.gdt.geometry_scores import aligned_log_depths
 from ssd_depth_core.gdt.translator import Request, Translation
 from ssd_depth_core.gdt.trust import SHIPPED, shipped_critic, suspicion_map, trust_scores
 from ssd_depth_core.records import provenance, Result, write_result
-from ssd_depth_core.runtime.predictor import DepthPredictor
-from twin_frames import FAITHFUL, Picture, SIZE, TARGETS, twin_frame, TwinFrame
+
+from bench.broken_worlds import CHANGED_RATIO, FARTHEST_M, Kind, KINDS, LEAST_PIXELS
+from bench.critic_fit import fit_critic, Seen
+from bench.twin_frames import FAITHFUL, Picture, SIZE, TARGETS, twin_frame, TwinFrame
+from training._exported_depth import ExportedDepth
 
 VALIDATION_SEED, TEST_SEED = 310000, 330000
 """Of the first street."""
@@ -53,30 +54,13 @@ REPLICATES = 1000
 """Draws of streets for an interval."""
 
 
-class Student:
-    """The shipped student as a `DepthEstimator`."""
+def shipped_student() -> ExportedDepth:
+    """Load the gate's eye.
 
-    def __init__(self) -> None:
-        """Load it, on one thread."""
-        self.models = {'depth': 'shipped student'}
-        self._predictor = DepthPredictor.load(num_threads=1)
-
-    def estimate(
-        self, pictures: Sequence[Picture], K: Sequence[NDArray[np.float64]]
-    ) -> list[EstimatedDepth]:
-        """Estimate.
-
-        Args:
-            pictures: (H, W, 3) RGB.
-            K: (3, 3) each, pixels.
-
-        Returns:
-            Metric inverse depth, one a picture.
-        """
-        return [
-            EstimatedDepth(np.nan_to_num(1 / prediction.depth, nan=0.0), metric=True)
-            for prediction in self._predictor.predict_batch(list(pictures), list(K))
-        ]
+    Returns:
+        The shipped student, which gives depth of the frames' own size.
+    """
+    return ExportedDepth(DepthPriorConfig(kind='onnx'))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +93,7 @@ def judge_streets(job: Job) -> list[Judged]:
         All verdicts.
     """
     seeds, folder, references = job
-    student = Student()
+    student = shipped_student()
     gate = Gate(GateConfig(), student)
     frames = [frame for seed in seeds if (frame := twin_frame(seed, folder)).twins]
     judged = []
@@ -278,7 +262,7 @@ def collect_streets(job: Job) -> list[Seen]:
         One a picture and a depth to compare with.
     """
     seeds, folder, references = job
-    student, seen = Student(), []
+    student, seen = shipped_student(), []
     for seed in seeds:
         frame = twin_frame(seed, folder)
         depths = source_depths(frame, student)
@@ -303,7 +287,7 @@ def collect_streets(job: Job) -> list[Seen]:
     return seen
 
 
-def source_depths(frame: TwinFrame, student: Student) -> dict[str, EstimatedDepth]:
+def source_depths(frame: TwinFrame, student: ExportedDepth) -> dict[str, EstimatedDepth]:
     """Give the depths of a source that its twins are held against.
 
     Args:
@@ -399,7 +383,7 @@ def draw_examples(judged: list[Judged], folder: Path | None, path: Path) -> None
         folder: Where rendered frames are kept.
         path: PNG to write.
     """
-    student, sheet = Student(), []
+    student, sheet = shipped_student(), []
     for kind, condition in zip((*KINDS, KINDS[0]), TARGETS, strict=True):
         shown = [e.street for e in judged if (e.shown, e.condition) == (kind, condition)]
         frame = twin_frame(shown[0], folder)
@@ -471,7 +455,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         result = Result(
             title='Broken translations that the gate tells from faithful ones',
-            command=shlex.join(['python', 'bench/gdt_gate.py', *arguments]),
+            command=shlex.join(['python', '-m', 'bench.gdt_gate', *arguments]),
             seed=TEST_SEED,
             data=(
                 f'synthetic: {len({each.street for each in judged})} of {options.streets} '

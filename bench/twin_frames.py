@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from broken_worlds import Break, breaks_in, Kind, KINDS
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import RenderedCondition
@@ -17,6 +16,8 @@ from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.precipitation import draw_precipitation, fall
 from ssd_depth_core.synthdrive.sky import draw_sky
 import torch
+
+from bench.broken_worlds import Break, breaks_in, Kind, KINDS
 
 SIZE = (192, 320)
 TARGETS: tuple[RenderedCondition, ...] = ('night', 'day-rain', 'fog', 'snow')

@@ -12,7 +12,7 @@ from ssd_depth_core.config import load_yaml
 Float = NDArray[np.float32]
 
 SHIPPED = Path(__file__).parents[1] / 'weights' / 'gate.json'
-"""Fitted by `python bench/gdt_gate.py --calibrate`."""
+"""Fitted by `python -m bench.gdt_gate --calibrate`."""
 MOST_SPREADS = 5.0
 """Where evidence is cut, in standard deviations: nothing rare may count without end."""
 SHARPNESS = 2.0

@@ -1,7 +1,8 @@
-import gdt_gate
-from gdt_gate import auroc, interval, Judged, row
 import numpy as np
 import pytest
+
+from bench import gdt_gate
+from bench.gdt_gate import auroc, interval, Judged, row
 
 
 def judged(street, trust, shown='faithful', accepted=True):
@@ -52,7 +53,7 @@ def test_a_row_counts_streets_pictures_and_what_was_rejected():
 @pytest.fixture(scope='module')
 def frame(tmp_path_factory):
     """A frame of a street in which a pole can be taken away, rendered and read again."""
-    from twin_frames import twin_frame
+    from bench.twin_frames import twin_frame
 
     folder = tmp_path_factory.mktemp('frames')
     return twin_frame(310003, folder), twin_frame(310003, folder)
