@@ -9,8 +9,10 @@ from ssd_depth_core.config import from_dict, to_dict
 from ssd_depth_core.learning.tensor_file import load_strictly, read_tensors, write_tensors
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 from ssd_depth_core.models.factory import build_depth_net
+from ssd_depth_core.models.pose_net import PoseNet, PoseNetConfig
 
 METADATA_KEY = 'ssd_depth'
+POSE_KEY = 'ssd_depth_pose'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,3 +75,40 @@ def load_checkpoint(path: Path) -> tuple[DepthNet, CheckpointInfo]:
     network = build_depth_net(replace(info.model, encoder_weights=None))
     load_strictly(network, tensors, f'checkpoint {path}, against its own config,')
     return network.eval(), info
+
+
+def save_pose_net(path: Path, pose_net: PoseNet) -> None:
+    """Write the network that told the motion while depth was learnt; a student's teacher needs it.
+
+    Args:
+        path: `.safetensors`.
+        pose_net: As it is, not averaged.
+
+    Raises:
+        OSError: If the file cannot be written whole; the old one is as it was then.
+    """
+    header = {POSE_KEY: json.dumps(to_dict(pose_net.config))}
+    write_tensors(path, pose_net.state_dict(), header, 'pose network')
+
+
+def load_pose_net(path: Path) -> PoseNet:
+    """Build the network that `save_pose_net` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The network in evaluation mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such file or the weights do not fit strictly.
+    """
+    remedy = 'train a teacher with `python -m training.train_teacher`, which leaves one'
+    tensors, header = read_tensors(path, 'pose network', remedy)
+    if POSE_KEY not in header:
+        raise ValueError(f'pose network {path} has no {POSE_KEY} header; {remedy}')
+    config = from_dict(PoseNetConfig, json.loads(header[POSE_KEY]), str(path))
+    pose_net = PoseNet(replace(config, encoder_weights=None))
+    load_strictly(pose_net, tensors, f'pose network {path}, against its own config,')
+    return pose_net.eval()

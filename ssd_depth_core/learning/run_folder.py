@@ -5,6 +5,7 @@ metrics.jsonl            a line at each log and each validation
 tensorboard/             the same, to look at with `tensorboard --logdir`
 pictures/                of each validation
 checkpoint.safetensors   averaged weights, with how they were made inside
+pose_net.safetensors     of a teacher: the network that told the motion
 state/                   everything that resuming needs
 """
 
@@ -65,6 +66,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """Tell where the averaged weights lie."""
         return self.path / 'checkpoint.safetensors'
+
+    @property
+    def pose_net(self) -> Path:
+        """Tell where the network that told the motion lies, if the training had one."""
+        return self.path / 'pose_net.safetensors'
 
     @property
     def state(self) -> Path:

@@ -17,14 +17,16 @@ from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.index import read_header, read_lines
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
+from ssd_depth_core.learning.checkpoint import save_pose_net
 from ssd_depth_core.learning.loop import LoopConfig
+from ssd_depth_core.learning.maps import resized, unflipped
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.training import initial_network, run_training
 from ssd_depth_core.learning.validation_sets import describe_index, validation_sets
 from ssd_depth_core.losses.photometric import reprojection_loss
 from ssd_depth_core.losses.smoothness import edge_aware_smoothness
 from ssd_depth_core.losses.velocity import velocity_loss
-from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
+from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig, metric_scale
 from ssd_depth_core.models.pose_net import PoseNet, PoseNetConfig
 import torch
 from torch import nn
@@ -77,7 +79,7 @@ class SelfSupervisedConfig:
     model: DepthNetConfig = field(default_factory=DepthNetConfig)
     """The depth network; its confidence is off, for no photometric term trains it."""
     pose: PoseNetConfig = field(default_factory=PoseNetConfig)
-    """The network that predicts the camera's motion; thrown away after training."""
+    """The network that predicts the camera's motion; kept for the teacher of a student."""
     initial_checkpoint: Path | None = None
     """Weights of the depth network to start from, of the same architecture; None: fresh ones."""
     data: TripletConfig = field(default_factory=TripletConfig)
@@ -148,14 +150,10 @@ class SelfSupervisedTask(nn.Module):
         target = batch['target']
 
         inverse_depths = [
-            _unflipped(inverse_depth, batch['flip'])
-            for inverse_depth in (output.inverse_depth, *output.coarse)
+            unflipped(inverse_depth, batch['flip'])
+            for inverse_depth in (resized(output.inverse_depth, target.shape[2:]), *output.coarse)
         ]
-        if inverse_depths[0].shape[2:] != target.shape[2:]:
-            # SSD's transformer sees larger pictures than the losses do.
-            inverse_depths = [_resized(x, target.shape[2:]) for x in inverse_depths]
-        focal = self._focal_px(batch['K'], target.shape[2:])
-        scale = (focal / self.network.config.canonical_focal_px)[:, None, None, None]
+        scale = metric_scale(self.network.config, batch['K'], target.shape[2:])
 
         photometric = reprojection_loss(
             target,
@@ -186,12 +184,6 @@ class SelfSupervisedTask(nn.Module):
             image = F.interpolate(target, inverse_depth.shape[2:], mode='area')
             terms.append(edge_aware_smoothness(inverse_depth, image) / 2**number)
         return torch.stack(terms).mean()
-
-    def _focal_px(self, K: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-        """Give the focal length at the network's input, (B,), from K at the size of the losses."""
-        config = self.network.config
-        growth = config.input_height * config.input_width / (size[0] * size[1])
-        return torch.sqrt(K[:, 0, 0] * K[:, 1, 1] * growth)
 
 
 def train_self_supervised(
@@ -262,15 +254,7 @@ def train_self_supervised(
         seed=config.seed,
         command=command,
         data=f'{describe_index(header, index, dataset.lines)}; no depth labels',
+        save_also=lambda run: save_pose_net(run.pose_net, pose_net),
         resume=resume,
         cpu=cpu,
     )
-
-
-def _unflipped(inverse_depth: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
-    """Mirror back what was predicted for mirrored inputs; (B, 1, h, w) and (B,) bool."""
-    return torch.where(flip[:, None, None, None], inverse_depth.flip(-1), inverse_depth)
-
-
-def _resized(inverse_depth: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    return F.interpolate(inverse_depth, list(size), mode='bilinear', align_corners=False)

@@ -1,6 +1,6 @@
 """What every training does around its loop: weights to start from, validation, checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 import logging
 from pathlib import Path
@@ -71,6 +71,7 @@ def run_training(
     seed: int,
     command: str,
     data: str,
+    save_also: Callable[[RunFolder], None] | None = None,
     resume: bool = False,
     cpu: bool = False,
 ) -> RunFolder:
@@ -87,6 +88,7 @@ def run_training(
         seed: Of the order of samples and their augmentation.
         command: Written into the checkpoint: what made it.
         data: Written into the checkpoint: what the weights have seen.
+        save_also: Writes what else is kept with each checkpoint.
         resume: Whether to go on in `out`.
         cpu: Whether to stay on the CPU even where there is a GPU.
 
@@ -133,6 +135,8 @@ def run_training(
             training_data=data,
             metrics=metrics,
         )
+        if save_also is not None:
+            save_also(run)
         save_checkpoint(run.checkpoint, average, info)
 
     # Truth that cannot be read shall stop a training now, and not at its first validation.

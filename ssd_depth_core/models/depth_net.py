@@ -1,5 +1,6 @@
 """The depth network: an image in, canonical inverse depth and its uncertainty out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
 import re
@@ -153,6 +154,23 @@ def inverse_depth_of(
     return torch.exp(math.log(far) + math.log(near / far) * fraction)
 
 
+def metric_scale(config: DepthNetConfig, K: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Say how many metres one canonical metre is.
+
+    Args:
+        config: Of the network.
+        K: (B, 3, 3), pixels at any size.
+        size: (H, W) at which K holds.
+
+    Returns:
+        (B, 1, 1, 1): metric depth is canonical depth times this, f / canonical_focal_px with the
+        focal length f at the network's input.
+    """
+    growth = config.input_height * config.input_width / (size[0] * size[1])
+    focal = torch.sqrt(K[:, 0, 0] * K[:, 1, 1] * growth)
+    return (focal / config.canonical_focal_px)[:, None, None, None]
+
+
 class DepthNet(nn.Module):
     """Predict canonical inverse depth and, where the config asks for it, its uncertainty."""
 
@@ -183,12 +201,24 @@ class DepthNet(nn.Module):
         Returns:
             Inverse depth and log scale at the size of the image, in float32.
         """
-        maps = self.decoder(self.encoder(image))
+        return self.decode(self.encoder(image), image.shape[2:])
+
+    def decode(self, features: list[torch.Tensor], size: Sequence[int]) -> DepthOutput:
+        """Predict from features, for whoever looks at these too.
+
+        Args:
+            features: What `encoder` gave.
+            size: (H, W) of the image, pixels.
+
+        Returns:
+            As `forward`.
+        """
+        maps = self.decoder(features)
         finest, *coarse = maps if isinstance(maps, tuple) else (maps,)
         logits = self.head(finest).float()  # float32 from the LogitsConv2d on
-        if logits.shape[2:] != image.shape[2:]:
+        if logits.shape[2:] != torch.Size(size):
             logits = F.interpolate(
-                logits, image.shape[2:], mode='bilinear', align_corners=False
+                logits, list(size), mode='bilinear', align_corners=False
             )  # (B, num_outputs, H, W)
         low, high = math.log(MIN_SCALE), math.log(MAX_SCALE)
         return DepthOutput(

@@ -9,10 +9,13 @@ safetensors_torch = pytest.importorskip('safetensors.torch')
 from ssd_depth_core.learning.checkpoint import (  # noqa: E402
     CheckpointInfo,
     load_checkpoint,
+    load_pose_net,
     save_checkpoint,
+    save_pose_net,
 )
 from ssd_depth_core.models.depth_net import DepthNetConfig  # noqa: E402
 from ssd_depth_core.models.factory import build_depth_net  # noqa: E402
+from ssd_depth_core.models.pose_net import PoseNet, PoseNetConfig  # noqa: E402
 
 MODEL = DepthNetConfig(input_height=64, input_width=64, decoder_channels=8, fine_channels=8)
 
@@ -78,3 +81,26 @@ def test_weights_load_strictly(tmp_path):
         ValueError, match=r'architecture: 38 weights have another shape, first decoder'
     ):
         load_checkpoint(path)
+
+
+def test_a_pose_network_comes_back_as_it_was(tmp_path):
+    config = PoseNetConfig(
+        encoder='mobilenetv4_conv_small', expected_translation_m=(0.0, 0.0, -2.0)
+    )
+    torch.manual_seed(0)
+    pose_net = PoseNet(config).eval()
+    save_pose_net(tmp_path / 'pose.safetensors', pose_net)
+    loaded = load_pose_net(tmp_path / 'pose.safetensors')
+    assert loaded.config == config
+    assert not loaded.training
+    images = torch.randn(1, 3, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), pose_net(images))
+
+
+def test_what_is_no_pose_network_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='training.train_teacher., which leaves one'):
+        load_pose_net(tmp_path / 'none.safetensors')
+    save_checkpoint(tmp_path / 'a.safetensors', build_depth_net(MODEL), info())
+    with pytest.raises(ValueError, match='has no ssd_depth_pose header'):
+        load_pose_net(tmp_path / 'a.safetensors')

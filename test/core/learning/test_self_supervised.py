@@ -12,7 +12,7 @@ from ssd_depth_core.config import load_yaml  # noqa: E402
 from ssd_depth_core.data.triplets import TripletConfig  # noqa: E402
 from ssd_depth_core.geometry.rigid import transform_from_axis_angle  # noqa: E402
 from ssd_depth_core.geometry.warp import warp  # noqa: E402
-from ssd_depth_core.learning.checkpoint import load_checkpoint  # noqa: E402
+from ssd_depth_core.learning.checkpoint import load_checkpoint, load_pose_net  # noqa: E402
 from ssd_depth_core.learning.loop import LoopConfig  # noqa: E402
 from ssd_depth_core.learning.self_supervised import (  # noqa: E402
     SelfSupervisedConfig,
@@ -237,6 +237,7 @@ def test_training_leaves_a_network_that_says_what_it_saw(make_index, tmp_path):
         picture[10, 10], (160, 90, 40), atol=4
     )  # BGR of the set's left half
     assert network(torch.zeros(1, 3, *SIZE)).inverse_depth.shape == (1, 1, *SIZE)
+    assert load_pose_net(run.pose_net).config == PoseNetConfig()
 
 
 def test_without_neighbours_there_is_nothing_to_learn_from(make_index, tmp_path):

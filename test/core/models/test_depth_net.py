@@ -13,6 +13,7 @@ from ssd_depth_core.models.depth_net import (  # noqa: E402
     DepthOutput,
     ExportedDepthNet,
     inverse_depth_of,
+    metric_scale,
 )
 from ssd_depth_core.models.dpt_decoder import DptConfig  # noqa: E402
 from ssd_depth_core.models.factory import build_depth_net  # noqa: E402
@@ -49,6 +50,23 @@ def network():
 @torch.inference_mode()
 def predict(network, image):
     return network(image)
+
+
+def test_features_may_be_looked_at_on_the_way(network):
+    image = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        output = network.decode(network.encoder(image), (64, 96))
+    assert torch.equal(output.inverse_depth, predict(network, image).inverse_depth)
+
+
+def test_a_canonical_metre_grows_with_the_focal_length_at_the_input():
+    config = DepthNetConfig(input_height=64, input_width=96, canonical_focal_px=40.0)
+    K = torch.tensor(
+        [[[30.0, 0, 9], [0, 30, 9], [0, 0, 1]], [[25.0, 0, 9], [0, 36, 9], [0, 0, 1]]]
+    )
+    scale = metric_scale(config, K, (32, 48))  # K holds at half the size of the input
+    assert scale.shape == (2, 1, 1, 1)
+    assert scale.flatten().tolist() == pytest.approx([1.5, 1.5])  # 2 * 30 / 40
 
 
 def test_outputs_have_the_size_of_the_image_and_stay_in_range(network):
