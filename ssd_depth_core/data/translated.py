@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.data.appearances import Appearances
-from ssd_depth_core.data.frame_reader import Image
+from ssd_depth_core.data.frame_reader import Image, Size
 from ssd_depth_core.data.index import FrameSource, IndexLine
 from ssd_depth_core.data.jitter import apply_jitter, jitter_matrix
-from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
+from ssd_depth_core.data.segments import segments_of
+from ssd_depth_core.data.triplets import batch_of, TripletConfig, TripletDataset
 import torch
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,18 @@ class TranslatedConfig:
             raise ValueError(f'p_clear must be in [0, 1] or null, got {self.p_clear}')
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherView:
+    """Say what a teacher's network sees of the clear frame."""
+
+    size: Size
+    """(h, w), pixels."""
+    mean: tuple[float, float, float]
+    """Of values in [0, 1]."""
+    std: tuple[float, float, float]
+    """The same."""
+
+
 class TranslatedDataset(TripletDataset):
     """Give clear triplets whose depth network's input may be a translated picture."""
 
@@ -51,6 +64,9 @@ class TranslatedDataset(TripletDataset):
         appearances: Appearances,
         config: TranslatedConfig,
         root: Path | None = None,
+        *,
+        teacher: TeacherView | None = None,
+        segments: bool = False,
     ) -> None:
         """Keep the frames, translated or not.
 
@@ -60,6 +76,8 @@ class TranslatedDataset(TripletDataset):
             appearances: Of these frames.
             config: Which appearances, and all that `TripletDataset` asks for.
             root: The data set's folder; needed for exact depth only.
+            teacher: What its network sees; None: the clear frame as the student would.
+            segments: Whether patches of one look come along; they need scikit-image.
 
         Raises:
             ValueError: If no frame has a picture under one of the conditions, or as
@@ -68,6 +86,12 @@ class TranslatedDataset(TripletDataset):
         super().__init__(lines, source, config.triplets, root)
         self.appearances = appearances
         self.conditions = config.conditions
+        self.teacher = teacher or TeacherView(
+            size=self.config.input_size or self.config.size,
+            mean=self.config.mean,
+            std=self.config.std,
+        )
+        self.segments = segments
         clear_by_default = 1 / (len(config.conditions) + 1)
         self.p_clear = clear_by_default if config.p_clear is None else config.p_clear
         for condition in config.conditions:
@@ -87,9 +111,11 @@ class TranslatedDataset(TripletDataset):
 
         Returns:
             As `TripletDataset`, with `image` of the drawn appearance and `condition` its own.
-            `clear_image` (3, h, w): the teacher's input, the clear frame without any augmentation,
-            normalised; `pose_images` are without augmentation too. `weight` () float32: how far to
-            trust the translated picture; 1 for a clear frame.
+            `clear_image` (3, h', w'): the teacher's input, the clear frame, mirrored where `image`
+            is, not augmented otherwise, normalised for the teacher; `pose_images` likewise, but
+            never mirrored. `weight` () float32: how far to trust the translated picture; 1 for a
+            clear frame. `segments` (1, H, W) int64, where asked for: numbers of the patches of
+            `target`.
 
         Raises:
             BrokenFrameError: As `TripletDataset`.
@@ -99,18 +125,29 @@ class TranslatedDataset(TripletDataset):
     def _inputs(
         self, line: IndexLine, picture: Image, frames: list[Image], rng: np.random.Generator
     ) -> dict[str, torch.Tensor]:
-        clear, condition, weight = picture, line.condition, 1.0
+        clear, condition, weight = self._clear_picture(line, picture), line.condition, 1.0
         at_hand = self.appearances.conditions_of(line)
         choices = [name for name in self.conditions if name in at_hand]
         if choices and rng.random() >= self.p_clear:
             condition = choices[rng.integers(len(choices))]
-            drawn = self.appearances.read(line, condition, clear.shape[:2], rng)
+            drawn = self.appearances.read(line, condition, picture.shape[:2], rng)
             picture, weight = drawn.picture, drawn.weight
         jitter = jitter_matrix(picture, self.config.jitter, rng)
         inputs = self._augmented(apply_jitter(picture, jitter), rng)
-        inputs['clear_image'] = self._normalized([clear])[0]
+        if inputs['flip']:
+            clear = clear[:, ::-1]
+        inputs['clear_image'] = batch_of([clear], self.teacher.mean, self.teacher.std)[0]
         inputs['condition'] = torch.tensor(CONDITIONS.index(condition))
         inputs['weight'] = torch.tensor(weight)
         if self.config.neighbours:
-            inputs['pose_images'] = self._normalized(frames)
+            inputs['pose_images'] = batch_of(frames, self.teacher.mean, self.teacher.std)
+        if self.segments:
+            target = frames[len(frames) // 2]
+            inputs['segments'] = torch.from_numpy(segments_of(target))[None]
         return inputs
+
+    def _clear_picture(self, line: IndexLine, picture: Image) -> Image:
+        """Give the clear frame at the teacher's size."""
+        if picture.shape[:2] == self.teacher.size:
+            return picture
+        return self.reader.read(line, line.size, self.teacher.size)[0]

@@ -183,12 +183,12 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
         picture, target = self.reader.read(line, line.size, input_size, size)
         frames = [target]
         K = resize_intrinsics(np.array(line.K), line.size, size)
-        sample = {'target': _batch([target])[0], 'K': torch.from_numpy(K.astype(np.float32))}
+        sample = {'target': batch_of([target])[0], 'K': torch.from_numpy(K.astype(np.float32))}
         if self.config.neighbours:
             neighbours = _neighbours(line)
             before, after = (self.reader.read(x, line.size, size)[0] for x in neighbours)
             frames = [before, target, after]
-            sample['sources'] = _batch([before, after])
+            sample['sources'] = batch_of([before, after])
             if self.has_poses:
                 T = np.array([x.T_source_target for x in neighbours], np.float32)
                 sample['T_source_target'] = torch.from_numpy(T)
@@ -218,7 +218,7 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
         return {'image': self._normalized([picture])[0], 'flip': torch.tensor(bool(flipped))}
 
     def _normalized(self, pictures: list[Image]) -> torch.Tensor:
-        return _batch(pictures, self.config.mean, self.config.std)
+        return batch_of(pictures, self.config.mean, self.config.std)
 
     def _depth(self, line: IndexLine, size: Size) -> NDArray[np.float32]:
         if self.config.depth == 'lidar':
@@ -233,12 +233,21 @@ def _neighbours(line: IndexLine) -> list[Neighbour]:
     return [frame for frame in (line.previous, line.next) if frame is not None]
 
 
-def _batch(
+def batch_of(
     pictures: list[Image],
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
     std: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> torch.Tensor:
-    """Write pictures straight into one tensor, (N, 3, H, W), in [0, 1] unless normalised."""
+    """Write pictures straight into one tensor.
+
+    Args:
+        pictures: All of one size, (H, W, 3).
+        mean: Of values in [0, 1].
+        std: The same.
+
+    Returns:
+        (N, 3, H, W) float32, in [0, 1] unless normalised.
+    """
     batch = torch.empty(len(pictures), 3, *pictures[0].shape[:2])
     for picture, out in zip(pictures, batch.numpy(), strict=True):
         normalize(picture, mean, std, out)

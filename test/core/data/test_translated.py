@@ -10,7 +10,11 @@ from ssd_depth_core.conditions import CONDITIONS  # noqa: E402
 from ssd_depth_core.data.appearances import TranslatedPictures, TwinPictures  # noqa: E402
 from ssd_depth_core.data.jitter import JitterConfig  # noqa: E402
 from ssd_depth_core.data.manifest import ManifestLine  # noqa: E402
-from ssd_depth_core.data.translated import TranslatedConfig, TranslatedDataset  # noqa: E402
+from ssd_depth_core.data.translated import (  # noqa: E402
+    TeacherView,
+    TranslatedConfig,
+    TranslatedDataset,
+)
 from ssd_depth_core.data.triplets import TripletConfig, TripletDataset  # noqa: E402
 
 PLAIN = TripletConfig(size=(24, 40)).plain()
@@ -74,10 +78,43 @@ def test_the_teacher_sees_the_triplet_without_augmentation(street_set, folder_so
     sample = student(triplets=triplets)[1, 3]
     clear = TripletDataset(lines[:5], folder_source(root), replace(PLAIN, input_size=(28, 42)))
     plain = clear[1, 0]
-    assert torch.equal(sample['clear_image'], plain['image'])
-    assert sample['flip']
+    assert sample['flip']  # of the student's input, and the teacher's with it
+    assert torch.equal(sample['clear_image'], plain['image'].flip(-1))
     for name in ('target', 'sources', 'pose_images', 'K', 'T_source_target', 'distance_m'):
         assert torch.equal(sample[name], plain[name])
+
+
+def test_the_teacher_may_see_another_size_and_another_normalisation(street_set, folder_source):
+    root, lines = street_set
+    source = folder_source(root)
+    view = TeacherView(size=(14, 28), mean=(0.45,) * 3, std=(0.225,) * 3)
+    dataset = TranslatedDataset(
+        lines[:5],
+        source,
+        TwinPictures(lines, source),
+        TranslatedConfig(triplets=PLAIN),
+        teacher=view,
+    )
+    sample = dataset[1, 0]
+    other = replace(PLAIN, size=(14, 28), mean=view.mean, std=view.std)
+    seen = TripletDataset(lines[:5], source, other)[1, 0]
+    assert torch.equal(sample['clear_image'], seen['image'])
+    assert sample['image'].shape == (3, 24, 40)
+    grey_of_frames = 255 * (sample['pose_images'] * 0.225 + 0.45).mean((1, 2, 3))
+    assert grey_of_frames.tolist() == pytest.approx([100, 120, 140], abs=1)
+
+
+def test_segments_of_the_clear_frame_come_along(street_set, folder_source):
+    pytest.importorskip('skimage')
+    root, lines = street_set
+    source = folder_source(root)
+    config = TranslatedConfig(triplets=PLAIN)
+    dataset = TranslatedDataset(
+        lines[:5], source, TwinPictures(lines, source), config, segments=True
+    )
+    segments = dataset[1, 0]['segments']
+    assert (segments.shape, segments.dtype) == ((1, 24, 40), torch.int64)
+    assert segments[0, 12, 5] != segments[0, 12, 35]  # the right half is brighter
 
 
 def test_a_clear_draw_is_the_clear_picture(student):
