@@ -162,6 +162,55 @@ def reprojection_loss(
     return torch.stack(losses)
 
 
+def reprojection_error(
+    target: torch.Tensor,
+    sources: torch.Tensor,
+    depth: torch.Tensor,
+    K: torch.Tensor,
+    T_source_target: torch.Tensor,
+    *,
+    ssim_weight: float = 0.85,
+    padding: Padding = 'border',
+) -> torch.Tensor:
+    """Measure each pixel's photometric error in the source that fits best.
+
+        pe(depth) = min over sources s of pe(target, s warped by depth and T_s)
+
+    It compares depths of the same frame with each other: no unwarped source takes part.
+
+    Reference: Godard et al., 2019, arXiv 1806.01260, Eq. 4.
+
+    Args:
+        target: (B, C, H, W) in [0, 1], H and W at least 2.
+        sources: (B, S, C, H, W) in [0, 1].
+        depth: Of the target, (B, 1, H, W) [m], positive.
+        K: (B, 3, 3), pixels of the target and the sources.
+        T_source_target: (B, S, 4, 4), metres.
+        ssim_weight: In [0, 1].
+        padding: What lies outside a source; see `warp`, also for points behind it.
+
+    Returns:
+        (B, 1, H, W) in [0, 1], float32 at least.
+
+    Raises:
+        ValueError: If shapes do not fit together or the weight is out of range.
+    """
+    _check_weight(ssim_weight)
+    _check_shapes(target, sources, [depth], T_source_target)
+    if depth.shape[2:] != target.shape[2:]:
+        raise ValueError(
+            f'depth must have the size of the target, {tuple(target.shape[2:])}, '
+            f'got {tuple(depth.shape[2:])}; resize its inverse'
+        )
+    reference = _reference(_promoted(target))
+    pairs = zip(_promoted(sources).unbind(1), T_source_target.unbind(1), strict=True)
+    errors = [
+        _warped_error(reference, source, _promoted(depth), K, T, padding, ssim_weight)
+        for source, T in pairs
+    ]
+    return torch.cat(errors, 1).amin(1, keepdim=True)
+
+
 def _warped_error(
     reference: _Reference,
     source: torch.Tensor,

@@ -7,6 +7,7 @@ from ssd_depth_core.losses.photometric import (  # noqa: E402
     C1,
     C2,
     photometric_error,
+    reprojection_error,
     reprojection_loss,
     ssim,
 )
@@ -274,6 +275,33 @@ def test_little_is_kept_for_the_backward_pass():
         reprojection_loss(**{**fitting, 'depths': [depth] * 4})
     # Four depths, the target with its windows and the sources; with every map it would be 104.
     assert sum(storage.nbytes() for storage in kept.values()) < 12 * fitting['target'].nbytes
+
+
+def compared(depth, **changes):
+    fitting = {**street(), **changes}
+    del fitting['depths']
+    return reprojection_error(**fitting, depth=depth)
+
+
+def test_the_error_of_a_depth_is_that_of_its_best_source_pixel_by_pixel():
+    true = street()['depths'][0]
+    right_half_wrong = true.clone()
+    right_half_wrong[..., 10:] *= 0.7
+    torch.testing.assert_close(compared(true), torch.zeros_like(true), rtol=0, atol=1e-12)
+    error = compared(right_half_wrong)
+    assert error.shape == true.shape
+    assert error[..., :8].abs().max() < 1e-12  # windows of SSIM reach one pixel further
+    assert error[..., 11:].mean() > 0.05
+    hidden = street()['sources'].clone()
+    hidden[:, 0, :, :, 8:12] = 0.0
+    assert compared(true, sources=hidden).max() < 1e-12
+
+
+def test_a_depth_at_another_size_is_refused():
+    with pytest.raises(ValueError, match=r'size of the target, \(12, 20\), got \(6, 10\)'):
+        compared(torch.ones(1, 1, 6, 10, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r'ssim_weight must be in \[0, 1\]'):
+        compared(street()['depths'][0], ssim_weight=2.0)
 
 
 @pytest.mark.parametrize(
