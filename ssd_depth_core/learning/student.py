@@ -1,0 +1,246 @@
+"""Training a student: its config, the networks that it begins with and learns from, its data."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from ssd_depth_core.config import to_dict
+from ssd_depth_core.data.appearances import TranslatedPictures
+from ssd_depth_core.data.index import read_header, read_lines
+from ssd_depth_core.data.manifest import read_manifest
+from ssd_depth_core.data.sources import open_source
+from ssd_depth_core.data.translated import TeacherView, TranslatedConfig, TranslatedDataset
+from ssd_depth_core.data.triplets import TripletConfig
+from ssd_depth_core.learning.checkpoint import load_checkpoint, load_pose_net
+from ssd_depth_core.learning.distillation import (
+    DistillationLossConfig,
+    DistillationTask,
+    Teacher,
+)
+from ssd_depth_core.learning.loop import LoopConfig
+from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.training import initial_network, run_training
+from ssd_depth_core.learning.validation_sets import describe_index, validation_sets
+from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
+from ssd_depth_core.models.factory import build_depth_net
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentConfig:
+    """Hold everything that one student's training needs but its folders."""
+
+    seed: int = 0
+    """Of initial weights, order of samples and augmentation."""
+    model: DepthNetConfig = field(default_factory=DepthNetConfig)
+    """The student's network."""
+    initial: Literal['teacher', 'config'] = 'teacher'
+    """What it begins with: the teacher's weights, which needs the teacher's architecture (a
+    confidence may come on top), or those that `model.encoder_weights` names."""
+    data: TranslatedConfig = field(default_factory=TranslatedConfig)
+    """Which appearances, size of the losses and augmentation. What networks see, whether
+    neighbours are read, and truth follow from `model`, the teacher and `loss`."""
+    weight_by: str | None = None
+    """Score of the gate, e.g. `trust`, that weighs a translated picture; None: all weigh 1."""
+    only_accepted: bool = True
+    """Whether pictures that the gate rejects are left out."""
+    num_validation_frames: int = 100
+    """Validation frames of each condition measured at each validation, spread evenly."""
+    loss: DistillationLossConfig = field(default_factory=DistillationLossConfig)
+    """The objective."""
+    loop: LoopConfig
+    """Budget and optimizer."""
+
+    def __post_init__(self) -> None:
+        """Validate what concerns several parts.
+
+        Raises:
+            ValueError: If the network predicts a confidence that nothing trains or the other way
+                round, depth has no unit, or `data` gives what follows from other parts.
+        """
+        if self.model.confidence != (self.loss.confidence_weight > 0):
+            raise ValueError(
+                'model.confidence must be true where loss.confidence_weight is > 0, and only '
+                f'there, got {self.model.confidence} and {self.loss.confidence_weight}'
+            )
+        if self.model.output == 'relu':
+            raise ValueError('model.output must be metric, got relu: inverse depth without unit')
+        given, usual = self.data.triplets, TripletConfig()
+        for name in ('input_size', 'mean', 'std', 'neighbours', 'depth'):
+            if getattr(given, name) != getattr(usual, name):
+                raise ValueError(
+                    f'data.triplets.{name} follows from model and loss and must not be given, '
+                    f'got {getattr(given, name)}'
+                )
+
+
+def train_student(
+    config: StudentConfig,
+    index: Path,
+    translated: Path,
+    out: Path,
+    *,
+    teacher: Path | None,
+    command: str,
+    resume: bool = False,
+    cpu: bool = False,
+) -> RunFolder:
+    """Train a student on clear frames and their translations.
+
+    Args:
+        config: What to do.
+        index: Folder that `training.index_data` wrote.
+        translated: Folder that `training.translate` wrote, of the same index.
+        out: Run folder.
+        teacher: Its run folder; or a checkpoint, which has no pose network. None where the config
+            asks nothing of a teacher.
+        command: Written into the checkpoint: what made it.
+        resume: Whether to go on in `out`.
+        cpu: Whether to stay on the CPU even where there is a GPU.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        FileExistsError: If `out` holds a run and `resume` is not asked for.
+        FileNotFoundError: If the index, the data set, the manifest, the teacher or the state to
+            resume is missing.
+        ValueError: If one of these is damaged or does not fit the others or the config.
+        FloatingPointError: If the loss stops being finite.
+    """
+    header, lines = read_header(index), read_lines(index, 'train')
+    model, loss = config.model, config.loss
+    known = None if teacher is None else _read_teacher(teacher, loss)
+    rendered = all(line.exact_depth for line in lines)
+    truth: Literal['exact', 'lidar'] = 'exact' if rendered else 'lidar'
+    triplets = replace(
+        config.data.triplets,
+        input_size=(model.input_height, model.input_width),
+        mean=model.mean,
+        std=model.std,
+        neighbours=loss.mask_rule != 'off',
+        depth=truth if loss.target == 'truth' else 'none',
+    )
+    clear = [line for line in lines if line.condition == 'day-clear']
+    manifest = read_manifest(translated)
+    dataset = TranslatedDataset(
+        clear,
+        open_source(header),
+        TranslatedPictures(
+            translated, manifest, triplets.resize, config.weight_by, config.only_accepted
+        ),
+        replace(config.data, triplets=triplets),
+        Path(header.root),
+        teacher=None if known is None else _view_of(known.network.config),
+        segments=loss.reliability == 'segment' and loss.mask_rule != 'off',
+    )
+    if loss.mask_rule != 'off' and not dataset.has_poses and _asks_poses(loss, known):
+        raise ValueError(
+            f'the mask asks for the poses of frames in {index}, and they have none; set '
+            'loss.mask_rule to off, or index a data set with poses'
+        )
+    validation = validation_sets(
+        header, read_lines(index, 'validation'), model, triplets, config.num_validation_frames
+    )
+
+    torch.manual_seed(config.seed)
+    network = _initial_student(config, known, resume)
+    task = DistillationTask(network, loss, known, _semantic_encoder(config, network, known))
+    makers = sorted({line.translator for line in manifest})
+    source = 'truth' if loss.target == 'truth' else f'teacher {teacher}'
+    return run_training(
+        task,
+        dataset,
+        validation,
+        config.loop,
+        to_dict(config),
+        out,
+        seed=config.seed,
+        command=command,
+        data=(
+            f'{describe_index(header, index, dataset.lines)}; translated to '
+            f'{", ".join(config.data.conditions)} ({", ".join(makers)}); depth of {source}'
+        ),
+        resume=resume,
+        cpu=cpu,
+    )
+
+
+def _read_teacher(path: Path, loss: DistillationLossConfig) -> Teacher:
+    """Load the networks that the objective asks."""
+    run = RunFolder(path) if path.is_dir() else None
+    network, info = load_checkpoint(path if run is None else run.checkpoint)
+    if network.config.output == 'relu':
+        raise ValueError(f'teacher {path} says relative depth without unit; take a metric one')
+    if loss.mask_rule == 'off' or loss.motion == 'poses':
+        return Teacher(network)
+    if run is None or not run.pose_net.exists():
+        raise ValueError(
+            f'teacher {path} has no pose network for loss.mask_rule {loss.mask_rule}; give the '
+            'run folder of training.train_teacher, or set loss.motion to poses'
+        )
+    how = info.training_config.get('loss', {})
+    return Teacher(
+        network,
+        load_pose_net(run.pose_net),
+        knows_rotation=how.get('rotation') == 'poses',
+        knows_distance=how.get('distance') == 'odometer',
+    )
+
+
+def _asks_poses(loss: DistillationLossConfig, teacher: Teacher | None) -> bool:
+    known = teacher is not None and (teacher.knows_rotation or teacher.knows_distance)
+    return loss.motion == 'poses' or known
+
+
+def _view_of(model: DepthNetConfig) -> TeacherView:
+    return TeacherView(
+        size=(model.input_height, model.input_width), mean=model.mean, std=model.std
+    )
+
+
+def _initial_student(config: StudentConfig, teacher: Teacher | None, resume: bool) -> DepthNet:
+    """Build the network that the training starts from."""
+    if resume or config.initial == 'config':
+        return initial_network(config.model, None, resume)
+    if teacher is None:
+        raise ValueError('initial: teacher needs --teacher; give one, or set initial to config')
+    network = build_depth_net(replace(config.model, encoder_weights=None))
+    own, given = network.state_dict(), teacher.network.state_dict()
+    unlike = sorted(own.keys() ^ given.keys()) or [
+        name for name in own if own[name].shape[1:] != given[name].shape[1:]
+    ]
+    if unlike:
+        raise ValueError(
+            f"initial: teacher needs the teacher's architecture, and {unlike[0]} differs (with "
+            f'{len(unlike) - 1} more); make `model` as in its config, or set initial to config'
+        )
+    for name, value in own.items():
+        # A confidence is one more channel of the last layer, behind depth's.
+        place = value[: len(given[name])] if value.ndim else value
+        place.copy_(given[name])
+    return network
+
+
+def _semantic_encoder(
+    config: StudentConfig, network: DepthNet, teacher: Teacher | None
+) -> nn.Module | None:
+    """Build the frozen encoder of the clear frame where it is not the teacher's."""
+    loss, model = config.loss, config.model
+    if not loss.semantic_weight:
+        return None
+    seen = _view_of(model) if teacher is None else _view_of(teacher.network.config)
+    if seen != _view_of(model):
+        raise ValueError(
+            f'loss.semantic_weight is {loss.semantic_weight}, which needs a teacher that sees '
+            f'pictures as the student does: {seen} is not {_view_of(model)}; set it to 0'
+        )
+    if loss.semantic_weights is not None:
+        return build_depth_net(replace(model, encoder_weights=loss.semantic_weights)).encoder
+    if teacher is None or teacher.network.config.encoder != model.encoder:
+        raise ValueError(
+            'loss.semantic_weights must name weights where there is no teacher with the encoder '
+            f'of the student, {model.encoder}; or set loss.semantic_weight to 0'
+        )
+    return None
