@@ -102,14 +102,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file's fields as they stand.
 
     Args:
-        path: The file.
+        path: The file. Under `extends` it may name another one, from its own folder, whose fields
+            it replaces or adds to, as `merged` does.
 
     Returns:
         Nested, plain values; none where the file is empty.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no YAML mapping.
+        FileNotFoundError: If there is no such file, or none that it extends.
+        ValueError: If a file is no YAML mapping.
     """
     if not path.is_file():
         raise FileNotFoundError(f'config not found at {path}; see config/ for the ones shipped')
@@ -120,7 +121,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(f'{path}: expected a mapping of fields, got {type(values).__name__}')
     plain = _plain(values)  # an anchor's aliases are one object, and each may be changed alone
     assert isinstance(plain, dict)
-    return plain
+    base = plain.pop('extends', None)
+    return plain if base is None else merged(read_yaml(path.parent / str(base)), plain)
 
 
 def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -199,6 +199,19 @@ def test_what_an_alias_repeats_is_changed_alone(write):
     assert values['d'] == {'b': {'c': 1}}
 
 
+def test_a_file_changes_the_one_that_it_extends(tmp_path):
+    (tmp_path / 'base.yaml').write_text('steps: 3\noptim: {lr: 0.5, betas: [0.1, 0.2]}\n')
+    path = tmp_path / 'other' / 'config.yaml'
+    path.parent.mkdir()
+    path.write_text('extends: ../base.yaml\ndata: d\noptim: {lr: 2.0}\n')
+    assert load_yaml(Config, path, ('steps=4',)) == Config(
+        steps=4, data=Path('d'), optim=Optim(lr=2.0, betas=(0.1, 0.2))
+    )
+    path.write_text('extends: missing.yaml\n')
+    with pytest.raises(FileNotFoundError, match='config not found at .*other/missing.yaml'):
+        read_yaml(path)
+
+
 def test_changes_replace_single_fields_at_any_depth():
     values = {'a': 1, 'b': {'c': 2, 'd': {'e': 3}}, 'f': {'g': 4}}
     changes = {'b': {'d': {'e': None, 'h': 5}}, 'f': 6, 'i': {'j': 7}}
