@@ -50,6 +50,8 @@ class ManifestLine:
     """The gate's verdict; a student sees accepted pictures only, unless told otherwise."""
     reasons: tuple[str, ...] = ()
     """Why it was rejected."""
+    unmeasured: tuple[str, ...] = ()
+    """Scores that the source leaves undefined, e.g. `chroma_ratio` beside a grey one."""
 
     def __post_init__(self) -> None:
         """Validate.

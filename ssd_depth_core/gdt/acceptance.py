@@ -24,7 +24,10 @@ from ssd_depth_core.gdt.trust import shipped_critic, trust_scores
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateConfig:
-    """Say what is asked of a translated picture; None leaves a score out of the verdict."""
+    """Say what is asked of a translated picture; None leaves a score out of the verdict.
+
+    A picture of which something is asked that cannot be measured is rejected.
+    """
 
     min_trust: float | None = 0.3
     """That the picture still shows its source's scene, at least; 19 of 20 faithful pictures on
@@ -79,10 +82,12 @@ class Verdict:
 
     accepted: bool
     scores: dict[str, float]
-    """By name, all finite; a score that could not be measured is missing, and a reason says so.
-    `trust` in [0, 1] is always there: a student may weigh by it."""
+    """By name, all finite. `trust` in [0, 1] is always there: a student may weigh by it."""
     reasons: tuple[str, ...]
     """Why it was rejected; empty where it was accepted."""
+    unmeasured: tuple[str, ...] = ()
+    """Scores that this source leaves undefined, as a grey one does the ratio of chroma. What is
+    asked of such a score is a reason too."""
 
 
 class Gate:
@@ -133,28 +138,35 @@ class Gate:
         verdicts = []
         for index, (request, estimate) in enumerate(zip(requests, estimates, strict=True)):
             picture = pictures[index]
-            scores, faults = self._geometry(request, picture, estimate)
-            scores |= _picture_scores(request, picture)
+            measured, reasons = self._geometry(request, picture, estimate)
+            measured |= _picture_scores(request, picture)
             earlier = [
                 picture_scores.distance(pictures[other], picture)
                 for other in range(index)
                 if _same_job(requests[other], request)
             ]
             if earlier:
-                scores['variant_distance'] = min(earlier)
+                measured['variant_distance'] = min(earlier)
             if shown is not None:
-                scores['condition_probability'] = shown[index]
+                measured['condition_probability'] = shown[index]
             if self.config.condition_check == 'statistics':
                 light = condition_check.light_scores(picture, request.picture)
-                faults += _out_of_bounds(light, request.condition)
-                scores |= light
-            reasons = (*faults, *self._broken(scores))
-            verdicts.append(Verdict(not reasons, scores, reasons))
+                reasons += _out_of_bounds(light, request.condition)
+                measured |= light
+            reasons += self._broken(measured)
+            verdicts.append(
+                Verdict(
+                    accepted=not reasons,
+                    scores={name: score for name, score in measured.items() if score is not None},
+                    reasons=tuple(reasons),
+                    unmeasured=tuple(name for name, score in measured.items() if score is None),
+                )
+            )
         return verdicts
 
     def _geometry(
         self, request: Request, picture: picture_scores.Picture, estimate: EstimatedDepth
-    ) -> tuple[dict[str, float], list[str]]:
+    ) -> tuple[dict[str, float | None], list[str]]:
         """Compare depth, or say why not."""
         try:
             reference, found = geometry_scores.aligned_log_depths(
@@ -165,29 +177,31 @@ class Gate:
         except geometry_scores.UnusableDepthError as error:
             return {'trust': 0.0}, [f'depth cannot be compared: {error}']
         tolerance_px = self.config.edge_tolerance_px
-        measured = {
+        measured: dict[str, float | None] = {
             'log_error': geometry_scores.log_error(reference, found),
             'ordinal_agreement': geometry_scores.ordinal_agreement(reference, found),
             'edge_f1': geometry_scores.edge_f1(reference, found, tolerance_px),
         }
-        scores = {name: value for name, value in measured.items() if value is not None}
         facts = evidence(reference, found, request.picture, picture)
-        return scores | trust_scores(shipped_critic(), facts), []
+        return measured | trust_scores(shipped_critic(), facts), []
 
-    def _broken(self, scores: dict[str, float]) -> list[str]:
-        """Name every threshold that a score breaks."""
+    def _broken(self, measured: dict[str, float | None]) -> list[str]:
+        """Name every threshold that a score breaks, or that nothing can be held against."""
         reasons = []
-        for name, value in scores.items():
+        for name, value in measured.items():
             most = getattr(self.config, f'max_{name}', None)
             least = getattr(self.config, f'min_{name}', None)
-            if most is not None and value > most:
+            if value is None:
+                if least is not None or most is not None:
+                    reasons.append(_unmeasured(name))
+            elif most is not None and value > most:
                 reasons.append(f'{name} {value:.3g} is above {most:g}')
-            if least is not None and value < least:
+            elif least is not None and value < least:
                 reasons.append(f'{name} {value:.3g} is below {least:g}')
         return reasons
 
 
-def _picture_scores(request: Request, picture: picture_scores.Picture) -> dict[str, float]:
+def _picture_scores(request: Request, picture: picture_scores.Picture) -> dict[str, float | None]:
     return {
         'black_share': picture_scores.black_share(picture),
         'blown_share': picture_scores.blown_share(picture),
@@ -200,12 +214,18 @@ def _same_job(request: Request, other: Request) -> bool:
     return request.condition == other.condition and np.array_equal(request.picture, other.picture)
 
 
-def _out_of_bounds(light: dict[str, float], condition: Condition) -> list[str]:
-    """Name every bound of the condition that a picture breaks."""
+def _unmeasured(name: str) -> str:
+    return f'{name} is asked for, and cannot be measured beside this source'
+
+
+def _out_of_bounds(light: dict[str, float | None], condition: Condition) -> list[str]:
+    """Name every bound of the condition that a picture breaks, or that cannot be looked at."""
     reasons = []
     for name, (least, most) in condition_check.BOUNDS.get(condition, {}).items():
-        value = light.get(name)
-        if value is not None and not least <= value <= most:
+        value = light[name]
+        if value is None:
+            reasons.append(_unmeasured(name))
+        elif not least <= value <= most:
             reasons.append(
                 f'{name} {value:.3g} is outside [{least:g}, {most:g}], which {condition} has'
             )

@@ -38,7 +38,7 @@ TEXTS: dict[Condition, str] = {
 """What CLIP may choose from."""
 
 
-def light_scores(picture: Picture, source: Picture) -> dict[str, float]:
+def light_scores(picture: Picture, source: Picture) -> dict[str, float | None]:
     """Compare a picture's light and colours with its source's.
 
     Args:
@@ -47,11 +47,11 @@ def light_scores(picture: Picture, source: Picture) -> dict[str, float]:
 
     Returns:
         Ratios of mean luminance, of its standard deviation, and of mean chroma (brightest less
-        darkest channel), but of what the source has none of.
+        darkest channel); None of what the source has none of.
     """
     ours, theirs = _light(picture), _light(source)
     names = ('luminance_ratio', 'contrast_ratio', 'chroma_ratio')
-    return {name: a / b for name, a, b in zip(names, ours, theirs, strict=True) if b > 0}
+    return {name: a / b if b else None for name, a, b in zip(names, ours, theirs, strict=True)}
 
 
 def _light(picture: Picture) -> tuple[float, float, float]:

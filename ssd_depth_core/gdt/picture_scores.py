@@ -38,7 +38,7 @@ def blown_share(picture: Picture) -> float:
     return float(np.mean(picture.min(-1) >= BLOWN))
 
 
-def sharpness(picture: Picture, source: Picture) -> float:
+def sharpness(picture: Picture, source: Picture) -> float | None:
     """Compare fine detail with the source's, whatever the contrast of both.
 
     Args:
@@ -46,10 +46,11 @@ def sharpness(picture: Picture, source: Picture) -> float:
         source: RGB of the same size.
 
     Returns:
-        Ratio of the share of variance that a Laplacian keeps; 1 is as sharp, 0 has no detail.
+        Ratio of the share of variance that a Laplacian keeps; 1 is as sharp, 0 has no detail. None
+        where the source has none.
     """
     of_source = _detail(source)
-    return _detail(picture) / of_source if of_source else 0.0
+    return _detail(picture) / of_source if of_source else None
 
 
 def _detail(picture: Picture) -> float:

@@ -224,6 +224,7 @@ class Pipeline:
                 scores=verdict.scores,
                 accepted=verdict.accepted,
                 reasons=verdict.reasons,
+                unmeasured=verdict.unmeasured,
             )
             results[job.path] = Made(line=line, png=_encode(translation.picture))
         return results

@@ -117,6 +117,54 @@ def test_a_threshold_of_none_is_not_asked_for():
     assert judged(ramp(), request().picture, **options).accepted
 
 
+def grey(picture):
+    return np.repeat(picture[..., :1], 3, axis=2)
+
+
+def test_a_grey_camera_has_no_chroma_to_compare_which_is_said_and_asked_of_nobody():
+    gate = Gate(GateConfig(), Told(ramp()))
+    source = replace(request(), picture=grey(noise(0)))
+    [verdict] = gate.judge([source], [translation(grey(night()))])
+    assert verdict.accepted
+    assert verdict.unmeasured == ('chroma_ratio',)
+    assert 'chroma_ratio' not in verdict.scores
+    assert judged(ramp()).unmeasured == ()
+
+
+CANNOT = 'is asked for, and cannot be measured beside this source'
+
+
+def flat_source_judged(**options):
+    gate = Gate(GateConfig(min_trust=None, **options), Told(ramp()))
+    flat = np.full((*SIZE, 3), 100, np.uint8)
+    source = replace(request(), picture=flat, condition='fog')
+    [verdict] = gate.judge([source], [translation(noise(1, 100, 140))])
+    return verdict
+
+
+def test_what_is_asked_for_and_cannot_be_measured_is_a_reason_to_reject():
+    verdict = flat_source_judged()
+    assert verdict.unmeasured == ('sharpness', 'contrast_ratio', 'chroma_ratio')
+    assert verdict.reasons == (f'contrast_ratio {CANNOT}', f'sharpness {CANNOT}')
+    assert not verdict.accepted
+
+
+def test_what_the_config_does_not_ask_for_need_not_be_measurable():
+    verdict = flat_source_judged(condition_check='none', min_sharpness=None)
+    assert verdict.unmeasured == ('sharpness',)
+    assert verdict.accepted
+
+
+def test_depth_without_edges_is_rejected_only_where_edges_are_asked_for():
+    slope = np.linspace(0.1, 0.15, SIZE[0], dtype=np.float32)[:, None].repeat(SIZE[1], 1)
+    source = replace(request(), depth=EstimatedDepth(slope, metric=True))
+    for least, reasons in ((None, ()), (0.1, (f'edge_f1 {CANNOT}',))):
+        gate = Gate(GateConfig(min_edge_f1=least), Told(slope))
+        [verdict] = gate.judge([source], [translation(night())])
+        assert verdict.unmeasured == ('edge_f1',)
+        assert verdict.reasons == reasons
+
+
 def test_lost_translations_are_an_error():
     with pytest.raises(ValueError, match='1 requests have 0 translations'):
         Gate(GateConfig(), Told()).judge([request()], [])

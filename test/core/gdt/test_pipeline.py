@@ -81,7 +81,7 @@ class Parts:
     def judge(self, requests, translations):
         self.judged.append(list(zip(requests, translations, strict=True)))
         good = [request.depth.inverse_depth[0, 0] != 20 for request in requests]
-        return [Verdict(ok, {'trust': 0.5}, () if ok else ('grey',)) for ok in good]
+        return [Verdict(ok, {'trust': 0.5}, () if ok else ('grey',), ('chroma',)) for ok in good]
 
 
 @pytest.fixture
@@ -126,6 +126,7 @@ def test_each_picture_comes_with_its_line_in_the_order_of_the_jobs(pipeline):
         assert line.scores == {'trust': 0.5}
         # A rejected picture is kept, and the line says why.
         assert (line.accepted, line.reasons) == ((True, ()) if level != 20 else (False, ('grey',)))
+        assert line.unmeasured == ('chroma',)
         value = level + ADDED[job.condition]
         np.testing.assert_array_equal(picture_of(made), np.full((*SIZE, 3), (value, value, 7)))
 
