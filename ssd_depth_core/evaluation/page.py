@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 import cv2
+from ssd_depth_core.evaluation.html_page import html_page
 from ssd_depth_core.evaluation.pictures import ShownFrame
 from ssd_depth_core.evaluation.plots import colour_scales, plots
 from ssd_depth_core.evaluation.record import Evaluation
@@ -14,20 +15,11 @@ from ssd_depth_core.evaluation.table import counts, Table, tables
 PAGE = 'index.html'
 _JPEG_QUALITY = 85
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1200px; margin: 2rem auto;
-  padding: 0 1rem; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: 2px 10px; border-bottom: 1px solid #ddd; text-align: right;
-  white-space: nowrap; }
+th, td { text-align: right; }
 th:first-child, td:first-child { text-align: left; }
-.wide { overflow-x: auto; }
 .plots { display: grid; grid-template-columns: repeat(2, 1fr); gap: 1rem; }
 .plots figure:first-child { grid-column: span 2; }
-figure { margin: 0 0 1rem; }
-figure img { width: 100%; }
-.scales img { width: 60%; }
-figcaption, .note { color: #555; font-size: 13px; }
-code { overflow-wrap: anywhere; }
+.scales img { width: 60%; background: #fff; }
 """
 
 
@@ -42,9 +34,9 @@ def write_page(evaluation: Evaluation, shown: Sequence[ShownFrame], out: Path) -
     Returns:
         The page, which needs no other file.
     """
-    title = escape(f'Depth: {evaluation.method}, {evaluation.split} split')
+    title = f'Depth: {evaluation.method}, {evaluation.split} split'
     parts = [
-        f'<h1>{title}</h1>',
+        f'<h1>{escape(title)}</h1>',
         f'<p>{escape(counts(evaluation))}</p>',
         f'<p class="note">Data: {escape(evaluation.data)}; truth: {evaluation.options.truth}; '
         f'bootstrap seed {evaluation.options.seed}, {evaluation.options.replicates} draws of '
@@ -69,10 +61,7 @@ def write_page(evaluation: Evaluation, shown: Sequence[ShownFrame], out: Path) -
             *map(_frame, shown),
         ]
     page = out / PAGE
-    page.write_text(
-        f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f'<style>{_STYLE}</style>\n' + '\n'.join(parts) + '\n</html>\n'
-    )
+    page.write_text(html_page(title, parts, _STYLE))
     return page
 
 
