@@ -44,6 +44,8 @@ class DepthNetConfig:
     """How the map becomes inverse depth; see `inverse_depth_of`."""
     confidence: bool = True
     """Whether the network says how sure it is; photometric losses do not teach it."""
+    confidence_scale: float = 1.0
+    """What the predicted Laplace scale is multiplied by; `training.calibrate` measures it."""
     input_height: int = 192
     """Pixels, a multiple of `size_multiple`."""
     input_width: int = 320
@@ -80,8 +82,9 @@ class DepthNetConfig:
                 'depth range must be 0 < min_depth_m < max_depth_m, '
                 f'got {self.min_depth_m} and {self.max_depth_m}'
             )
-        if self.canonical_focal_px <= 0:
-            raise ValueError(f'canonical_focal_px must be > 0, got {self.canonical_focal_px}')
+        for name in ('canonical_focal_px', 'confidence_scale'):
+            if getattr(self, name) <= 0:
+                raise ValueError(f'{name} must be > 0, got {getattr(self, name)}')
         if min(self.decoder_channels, self.fine_channels) < 1:
             raise ValueError(
                 'decoder_channels and fine_channels must be >= 1, '
@@ -223,7 +226,9 @@ class DepthNet(nn.Module):
         low, high = math.log(MIN_SCALE), math.log(MAX_SCALE)
         return DepthOutput(
             inverse_depth=self._inverse_depth(logits[:, :1]),
-            log_scale=low + (high - low) * torch.sigmoid(logits[:, 1:])
+            log_scale=low
+            + (high - low) * torch.sigmoid(logits[:, 1:])
+            + math.log(self.config.confidence_scale)
             if self.config.confidence
             else None,
             coarse=tuple(self._inverse_depth(logits.float()) for logits in coarse),

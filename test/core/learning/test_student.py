@@ -236,3 +236,9 @@ def test_both_methods_are_configs_of_one_objective(name, pytestconfig):
     assert (loaded.loss.mask_rule, loaded.initial) == (
         ('prose', 'teacher') if name == 'ssd_student' else ('off', 'config')
     )
+
+
+def test_the_robots_student_is_a_config_too(pytestconfig):
+    loaded = load_yaml(StudentConfig, pytestconfig.rootpath / 'config/train/onboard_student.yaml')
+    assert loaded.model.confidence
+    assert loaded.loss.mask_rule == 'off'
