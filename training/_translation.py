@@ -18,6 +18,8 @@ from ssd_depth_core.gdt.pipeline import Failure, Made, Pipeline
 from ssd_depth_core.gdt.recipe import TranslateConfig
 from tqdm import tqdm
 
+from training._verdicts import verdict_table
+
 BYTES_A_PIXEL = 3
 """Of a picture that is not made yet: uncompressed, so that the disk holds it surely."""
 
@@ -163,7 +165,7 @@ def make_here(
 def write_all(
     results: Iterable[list[Made | Failure]], batches: Sequence[Batch], out: OutputFolder
 ) -> bool:
-    """Write what comes, as it comes, and print what came.
+    """Write what comes, as it comes; print what came, and the verdicts on the whole folder.
 
     Args:
         results: Of each batch.
@@ -174,6 +176,7 @@ def write_all(
         Whether every source and photograph could be read.
     """
     count: Counter[str] = Counter()
+    lines = [*out.lines]
     start = warm = time.monotonic()
     num_waited = 0  # pictures of the first batch, which waits for the models
     total = sum(len(batch.missing) for batch in batches)
@@ -183,6 +186,7 @@ def write_all(
             failures = [one for one in result if isinstance(one, Failure)]
             out.add(made)
             out.note(failures)
+            lines += [one.line for one in made]
             count['accepted'] += sum(one.line.accepted for one in made)
             count['rejected'] += sum(not one.line.accepted for one in made)
             unreadable = sum(map(is_of_unreadable_file, failures))
@@ -206,5 +210,8 @@ def write_all(
         print(
             f'{len(out.unusable):,} unusable before, and not tried again but by --retry-failures'
         )
+    if lines:
+        print('all pictures in the folder (one may be rejected for several reasons):')
+        print(verdict_table(lines))
     print(f'pictures: {out.path / "manifest.jsonl"}')
     return not count['of unreadable files']

@@ -11,6 +11,7 @@ its order of pictures is worth more than its value, and `min_trust` is to be loo
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 import math
+import re
 from typing import Literal
 
 import numpy as np
@@ -199,6 +200,19 @@ class Gate:
             elif least is not None and value < least:
                 reasons.append(f'{name} {value:.3g} is below {least:g}')
         return reasons
+
+
+def rule_of(reason: str) -> str:
+    """Say which rule a rejected picture broke, for counting.
+
+    Args:
+        reason: Of a `Verdict`.
+
+    Returns:
+        The same without the picture's own score: `trust 0.12 is below 0.3` gives
+        `trust is below 0.3`.
+    """
+    return re.sub(r'^(\w+) [-+.\de]+ (?=is )', r'\1 ', reason)
 
 
 def _picture_scores(request: Request, picture: picture_scores.Picture) -> dict[str, float | None]:

@@ -51,14 +51,15 @@ def test_frames_without_exact_depth_are_refused_before_the_run():
         check_exact_depth([rendered[0], *frames[1:]])
 
 
-def made_of(job):
+def made_of(job, *reasons):
     line = ManifestLine(
         source_id=job.frame.id,
         condition=job.condition,
         path=job.path,
         translator='x',
         seed=job.seed,
-        accepted=True,
+        accepted=not reasons,
+        reasons=reasons,
     )
     return Made(line=line, png=b'picture')
 
@@ -122,6 +123,23 @@ def test_unusable_pictures_are_told_apart_from_missing_ones(tmp_path, capsys):
         ['all', '4', '1', '1', '2'],
     ]
     assert '1 unusable before, and not tried again' in capsys.readouterr().out
+
+
+def test_verdicts_on_the_whole_folder_are_counted_by_reason(tmp_path, capsys):
+    first, second = batches_of('ab')
+    with open_output(tmp_path, {'conditions': {}}) as out:
+        write_all([[made_of(job, 'trust 0.1 is below 0.3') for job in first.jobs]], [first], out)
+    assert 'fog                  0 accepted, 1 rejected\n' in capsys.readouterr().out
+    with open_output(tmp_path, {'conditions': {}}) as out:
+        night, fog = second.jobs
+        write_all([[made_of(night, 'trust 0.2 is below 0.3'), made_of(fog)]], [second], out)
+    words = capsys.readouterr().out
+    assert 'night                0 accepted, 2 rejected\n' in words
+    assert '                     2 trust is below 0.3\n' in words
+    assert 'fog                  1 accepted, 1 rejected\n' in words
+    with open_output(tmp_path, {'conditions': {}}) as out:
+        write_all([], [], out)
+    assert 'night                0 accepted, 2 rejected\n' in capsys.readouterr().out
 
 
 def test_the_record_holds_the_data_set_and_the_photographs_that_are_drawn_from(tmp_path):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ssd_depth_core.gdt.acceptance import Gate, GateConfig
+from ssd_depth_core.gdt.acceptance import Gate, GateConfig, rule_of
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
 from ssd_depth_core.gdt.translator import Request, Translation
 
@@ -129,6 +129,17 @@ def test_a_grey_camera_has_no_chroma_to_compare_which_is_said_and_asked_of_nobod
     assert verdict.unmeasured == ('chroma_ratio',)
     assert 'chroma_ratio' not in verdict.scores
     assert judged(ramp()).unmeasured == ()
+
+
+def test_a_rule_is_the_reason_of_any_picture_that_breaks_it():
+    verdicts = [judged(ramp()[::-1] + shift) for shift in (0.0, 0.1)]
+    first, second = ([*map(rule_of, verdict.reasons)] for verdict in verdicts)
+    assert verdicts[0].reasons != verdicts[1].reasons
+    assert first == second == ['log_error is above 0.8', 'ordinal_agreement is below 0.85']
+    assert [*map(rule_of, judged(ramp(), noise(0) // 10 * 9).reasons)] == [
+        'luminance_ratio is outside [0, 0.75], which night has'
+    ]
+    assert rule_of(f'sharpness {CANNOT}') == f'sharpness {CANNOT}'
 
 
 CANNOT = 'is asked for, and cannot be measured beside this source'
