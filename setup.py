@@ -43,8 +43,12 @@ EXTRAS = {
     'gdt': ['diffusers==0.42.1', 'transformers', 'peft'],
     # The same over many processes and machines.
     'ray': ['ray[data]'],
+    # Patches of one look, where the mask of the student judges these and not pixels.
+    'segments': ['scikit-image'],
     # onnxscript is what torch's exporter is built on; onnxruntime measures parity.
     'export': ['onnx', 'onnxscript', 'onnxruntime'],
+    # Networks in 8 bits.
+    'int8': ['nncf==3.4.0', 'onnx', 'onnxruntime', 'openvino'],
     # Jazzy's rclpy and messages from the Python registry, for machines without ROS. Unpinned they
     # are another distribution's.
     'ros-wheels': [
