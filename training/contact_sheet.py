@@ -16,11 +16,10 @@ from ssd_depth_core.data.pictures import read_coded_depth, read_picture
 from ssd_depth_core.exact_depth import decode_exact_depth
 
 from training._cli import run
+from training._sheet import BLACK, scaled, words
 
 NEAR_M, FAR_M = 2.0, 80.0
 """Ends of the colours of depth, which are even in the logarithm."""
-LABEL_PX = 14
-"""Height of the line above each row."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,7 +93,7 @@ def contact_sheet(
         )
     )
     return np.concatenate(
-        [_row(label, [_scaled(picture, width) for picture in row]) for label, row in rows]
+        [_row(label, [scaled(picture, width) for picture in row]) for label, row in rows]
     )
 
 
@@ -108,13 +107,6 @@ def _twins(scenes: Sequence[SceneRecord], street: str | None) -> list[SceneRecor
     return found
 
 
-def _scaled(picture: NDArray[np.uint8], width: int | None) -> NDArray[Any]:
-    if width is None:
-        return picture
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-
-
 def _coloured(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Paint depth: red near, blue far, black the sky."""
     far = np.log(np.clip(depth, NEAR_M, FAR_M) / NEAR_M) / np.log(FAR_M / NEAR_M)
@@ -126,9 +118,7 @@ def _coloured(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _row(label: str, pictures: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
     strip = np.concatenate(pictures, axis=1).astype(np.uint8)
-    line = np.full((LABEL_PX, strip.shape[1], 3), 255, np.uint8)
-    cv2.putText(line, label, (2, LABEL_PX - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1)
-    return np.concatenate([line, strip])
+    return np.concatenate([words([(label, BLACK)], strip.shape[1]), strip])
 
 
 if __name__ == '__main__':
