@@ -1,18 +1,12 @@
 """The proof that an exported file computes what the network in torch computes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-import onnxruntime
-import openvino
+from ssd_depth_core.export.sessions import RUNTIMES
 from ssd_depth_core.models.depth_net import DepthNet, ExportedDepthNet
 import torch
-
-Run = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
-"""From `image` (B, 3, H, W) to the outputs that the network has, (B, 1, H, W) each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,13 +57,9 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
                 f'{np.count_nonzero(~np.isfinite(values))} values of {values.size} that are not; '
                 'its weights are spoilt, export an older checkpoint or train again'
             )
-    runtimes: dict[str, Callable[[Path, list[str]], Run]] = {
-        f'onnxruntime {onnxruntime.__version__}': _onnxruntime,
-        f'openvino {openvino.__version__.split("-")[0]}': _openvino,
-    }
     records = []
-    for name, load in runtimes.items():
-        run = load(onnx_path, exported.output_names)
+    for name, open_session in RUNTIMES.items():
+        run = open_session(onnx_path, exported.output_names)
         # A batch of two, then one image alone.
         pairs = zip(run(images), run(images[:1]), strict=True)
         values = [np.concatenate(pair) for pair in pairs]
@@ -82,24 +72,3 @@ def measure_parity(network: DepthNet, onnx_path: Path, seed: int) -> tuple[Parit
             )
         )
     return tuple(records)
-
-
-def _onnxruntime(path: Path, outputs: list[str]) -> Run:
-    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-
-    def run(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        values: list[NDArray[np.float32]] = session.run(outputs, {'image': image})
-        return values
-
-    return run
-
-
-def _openvino(path: Path, outputs: list[str]) -> Run:
-    # Left alone, OpenVINO computes in bfloat16 where the processor can.
-    model = openvino.compile_model(path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
-
-    def run(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        values = model({'image': image})
-        return [values[output] for output in outputs]
-
-    return run
