@@ -9,6 +9,7 @@ from ssd_depth_core.data.index import IndexHeader, IndexLine
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
 from ssd_depth_core.learning.training import spread
+from ssd_depth_core.model_spec import ModelSpec
 from ssd_depth_core.models.depth_net import DepthNetConfig
 import torch
 from torch.utils.data import Dataset
@@ -17,7 +18,7 @@ from torch.utils.data import Dataset
 def validation_sets(
     header: IndexHeader,
     lines: Sequence[IndexLine],
-    model: DepthNetConfig,
+    model: DepthNetConfig | ModelSpec,
     data: TripletConfig,
     num_frames: int,
 ) -> dict[str, Dataset[dict[str, torch.Tensor]]]:
