@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from importlib import import_module
 import json
@@ -41,6 +42,18 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """Hold steps that follow each other."""
+
+    name: str
+    """Unique among the jobs."""
+    stages: Iterable[Stage]
+    """Asked for the next one when the last one is done."""
+    needs: frozenset[str] = frozenset()
+    """Jobs that must have ended before its first stage is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StageRecord:
     """Hold what is known of a stage that was begun."""
 
@@ -56,6 +69,39 @@ class StageRecord:
     """Of the code that worked on it, as `code_commit` gives them."""
     finished: bool
     """Whether it has come to its end."""
+
+
+def run_jobs(jobs: Iterable[Job], records: Path, num_parallel: int) -> None:
+    """Run jobs, several at once, each as soon as what it needs has ended.
+
+    Args:
+        jobs: What to do; of those that may begin the first ones do.
+        records: Folder of the records; made where missing.
+        num_parallel: How many may run at once.
+
+    Raises:
+        ValueError: If a job needs what none of them does, a stage was finished with something
+            else asked for, or one fails. What runs beside it comes to its end then, and no other
+            job is begun.
+    """
+    waiting = list(jobs)
+    running: dict[Future[None], Job] = {}
+    ended: set[str] = set()
+    with ThreadPoolExecutor(num_parallel) as pool:  # a thread waits for each process
+        while waiting or running:
+            ready = [job for job in waiting if job.needs <= ended]
+            for job in ready[: num_parallel - len(running)]:
+                running[pool.submit(run_stages, job.stages, records)] = job
+                waiting.remove(job)
+            if not running:
+                names = ', '.join(job.name for job in waiting)
+                raise ValueError(
+                    f'needs of {names} must be other jobs, got what none of them does'
+                )
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                ended.add(running.pop(future).name)
 
 
 def run_stages(stages: Iterable[Stage], records: Path) -> None:

@@ -1,13 +1,16 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
 import pytest
 
-from training._stages import read_record, run_stage, Stage
+from training import _stages
+from training._stages import Job, read_record, run_jobs, run_stage, Stage
 
 ROOT = Path(__file__).parents[2]
 MODULE = """
@@ -138,3 +141,77 @@ def test_a_stage_ends_with_a_command_that_is_killed(stage, tmp_path):
     command.wait()
     psutil.wait_procs([worker], timeout=30)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run jobs whose only stage is a function."""
+    monkeypatch.setattr(_stages, 'run_stages', lambda stages, records: stages[0]())
+    return lambda jobs, num_parallel: run_jobs(jobs, Path('unused'), num_parallel)
+
+
+def job(name, does, *needs):
+    return Job(name=name, stages=[does], needs=frozenset(needs))
+
+
+def test_one_at_a_time_jobs_keep_their_order_but_for_what_they_need(run):
+    done = []
+    needs = {'student': ['teacher', 'pictures'], 'pictures': [], 'teacher': [], 'other': []}
+    run([job(name, partial(done.append, name), *of) for name, of in needs.items()], 1)
+    assert done == ['pictures', 'teacher', 'student', 'other']
+
+
+def test_a_job_that_waits_keeps_no_other_from_running(run):
+    beside, done = threading.Barrier(2, timeout=30), []
+
+    def meet(name):
+        beside.wait()
+        done.append(name)
+
+    run(
+        [
+            job('teacher', partial(meet, 'teacher')),
+            job('student', partial(done.append, 'student'), 'teacher'),
+            job('other', partial(meet, 'other')),
+        ],
+        2,
+    )
+    assert sorted(done) == ['other', 'student', 'teacher']
+    assert done.index('teacher') < done.index('student')
+
+
+def test_no_more_run_at_once_than_may(run):
+    lock, running, most = threading.Lock(), set(), []
+
+    def work(name):
+        with lock:
+            running.add(name)
+            most.append(len(running))
+        time.sleep(0.02)
+        with lock:
+            running.remove(name)
+
+    run([job(str(number), partial(work, number)) for number in range(6)], 2)
+    assert (len(most), max(most)) == (6, 2)
+
+
+def test_after_a_failure_what_runs_comes_to_its_end_and_nothing_is_begun(run):
+    failed, done = threading.Event(), []
+
+    def fail():
+        failed.set()
+        raise ValueError('stage a ended with status 1')
+
+    def outlast():
+        failed.wait(30)
+        time.sleep(0.1)
+        done.append('b')
+
+    with pytest.raises(ValueError, match='stage a ended with status 1'):
+        run([job('a', fail), job('b', outlast), job('c', partial(done.append, 'c'))], 2)
+    assert done == ['b']
+
+
+def test_needs_that_nobody_meets_are_named(run):
+    with pytest.raises(ValueError, match='needs of b, c must be other jobs, got what none of'):
+        run([job('a', int), job('b', int, 'c'), job('c', int, 'd')], 2)
