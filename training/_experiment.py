@@ -1,110 +1,19 @@
-"""What an experiment is made of: its config, its folders, and the stages that fill them."""
+"""What an experiment is made of: its folders, and the stages that fill them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 import shutil
-from typing import Any
 
 from ssd_depth_core.checks import sha256_of
-from ssd_depth_core.config import merged, read_yaml
+from ssd_depth_core.data.manifest import NAME as MANIFEST
 from ssd_depth_core.learning.run_folder import RunFolder
 
-from training._stages import Stage
+from training._experiment_config import ExperimentConfig, PresetConfig
+from training._stages import Job, Stage
 
 GUESSES = ('constant', 'flat-road', 'median-map')
 """What every row must beat; see `evaluation.trivial`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageConfig:
-    """Say what a stage is told."""
-
-    config: Path
-    """Its YAML; relative to where the command is given."""
-    set: dict[str, Any] = field(default_factory=dict)
-    """Fields of it that are replaced, nested like the file."""
-
-    def resolved(self) -> dict[str, Any]:
-        """Put both together.
-
-        Returns:
-            Nested, plain values.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If it is no YAML mapping.
-        """
-        return merged(read_yaml(self.config), self.set)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RowConfig:
-    """Say what a row of the table is."""
-
-    config: Path
-    """Of `training.train_teacher`."""
-    metric: bool = True
-    """Whether its depth has a unit; without one it has median-scaled figures alone."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PresetConfig:
-    """Say how large an experiment is."""
-
-    data: StageConfig
-    """Of `training.render_synthdrive`."""
-    index: StageConfig
-    """Of `training.index_data`."""
-    evaluate: StageConfig
-    """Of `training.evaluate`."""
-    num_seeds: int = 1
-    """Trainings of each row."""
-    num_parallel: int = 1
-    """Trainings at once; they share a CPU's threads, and one thread each computes most."""
-    rows: dict[str, dict[str, Any]]
-    """Which rows, and the fields of their configs that are replaced, nested like these."""
-    remarks: str = ''
-    """Sentences that the table's reader must know: where this size departs from the methods."""
-
-    def __post_init__(self) -> None:
-        """Validate.
-
-        Raises:
-            ValueError: If there is no row, no seed, or nothing may run.
-        """
-        if min(self.num_seeds, self.num_parallel) < 1 or not self.rows:
-            raise ValueError(
-                'num_seeds and num_parallel must be >= 1 and rows one or more, got '
-                f'{self.num_seeds}, {self.num_parallel} and {list(self.rows)}'
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExperimentConfig:
-    """Say what is compared, and at which sizes."""
-
-    title: str
-    """Of the table."""
-    seed: int = 0
-    """Of the first training of each row; the others count on from it."""
-    rows: dict[str, RowConfig]
-    """By the names that the table shows."""
-    presets: dict[str, PresetConfig]
-    """By the names that `--preset` takes."""
-
-    def __post_init__(self) -> None:
-        """Validate.
-
-        Raises:
-            ValueError: If a preset has a row that is none.
-        """
-        for name, preset in self.presets.items():
-            if unknown := [row for row in preset.rows if row not in self.rows]:
-                raise ValueError(
-                    f'presets.{name}.rows must be of {", ".join(self.rows)}, '
-                    f'got {", ".join(unknown)}'
-                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +53,17 @@ class Experiment:
         """
         return RunFolder(self.out / 'runs' / f'{row}-seed{seed}')
 
+    def pictures_folder(self, translation: str) -> Path:
+        """Tell where translated pictures lie.
+
+        Args:
+            translation: Which.
+
+        Returns:
+            The folder.
+        """
+        return self.out / 'translated' / translation
+
     def scores_folder(self, name: str) -> Path:
         """Tell where an evaluation lies.
 
@@ -163,6 +83,15 @@ class Experiment:
         """
         return range(self.config.seed, self.config.seed + self.preset.num_seeds)
 
+    def translations(self) -> list[str]:
+        """List the translations that rows look at.
+
+        Returns:
+            Their names, in the order of the rows.
+        """
+        looked_at = (self.config.rows[row].translated for row in self.preset.rows)
+        return [name for name in dict.fromkeys(looked_at) if name is not None]
+
     def preparation(self) -> Iterator[Stage]:
         """List what comes before all trainings: the data, and guesses that look at no picture.
 
@@ -173,6 +102,28 @@ class Experiment:
         yield self._index()
         for guess in GUESSES:
             yield self._evaluate(guess, '--trivial', guess, method=guess)
+
+    def jobs(self) -> Iterator[Job]:
+        """List what follows; every row with the first seed comes before the second seed.
+
+        Yields:
+            The translations that rows look at, and a training a row and seed.
+        """
+        for translation in self.translations():
+            stage = self._translate(translation)
+            yield Job(name=stage.name, stages=[stage])
+        for seed in self.seeds():
+            for row in self.preset.rows:
+                how, needs = self.config.rows[row], set()
+                if how.teacher is not None:
+                    needs.add(self.run_folder(how.teacher, seed).path.name)
+                if how.translated is not None:
+                    needs.add(self._translate(how.translated).name)
+                yield Job(
+                    name=self.run_folder(row, seed).path.name,
+                    stages=self.training(row, seed),
+                    needs=frozenset(needs),
+                )
 
     def training(self, row: str, seed: int) -> Iterator[Stage]:
         """List what belongs to one training.
@@ -189,16 +140,6 @@ class Experiment:
         # Another checkpoint under the same name is not taken for this one.
         digest = sha256_of(run.checkpoint)
         yield self._evaluate(run.path.name, '--checkpoint', str(run.checkpoint), method=digest)
-
-    def trainings(self) -> Iterator[tuple[str, int]]:
-        """List the trainings; every row with the first seed comes before the second seed.
-
-        Yields:
-            Row and seed.
-        """
-        for seed in self.seeds():
-            for row in self.preset.rows:
-                yield row, seed
 
     def _render(self) -> Stage:
         return Stage(
@@ -220,21 +161,45 @@ class Experiment:
             product=self.index_folder / 'index.json',
         )
 
+    def _translate(self, name: str) -> Stage:
+        folder = self.pictures_folder(name)
+        return Stage(
+            name=f'translate-{name}',
+            module='training.translate',
+            config=self.preset.translations[name].resolved(),
+            arguments=(
+                *('--index', str(self.index_folder), '--out', str(folder)),
+                *self._on_device(),
+            ),
+            inputs={'index': sha256_of(self.index_folder / 'train.jsonl')},
+            product=folder / MANIFEST,
+        )
+
     def _train(self, row: str, seed: int) -> Stage:
         run = self.run_folder(row, seed)
         resume = run.state.exists()
         if run.config.exists() and not any(run.path.rglob('*.safetensors')):
             shutil.rmtree(run.path)  # killed before there was anything to go on from
-        how = StageConfig(config=self.config.rows[row].config, set=self.preset.rows[row])
+        how = self.config.rows[row]
+        lessons: list[str] = []  # a student's
+        inputs = {'seed': seed, 'index': sha256_of(self.index_folder / 'train.jsonl')}
+        if how.teacher is not None:
+            teacher = self.run_folder(how.teacher, seed)
+            lessons += ['--teacher', str(teacher.path)]
+            inputs['teacher'] = sha256_of(teacher.checkpoint)
+        if how.translated is not None:
+            pictures = self.pictures_folder(how.translated)
+            lessons += ['--translated', str(pictures)]
+            inputs['translated'] = sha256_of(pictures / MANIFEST)
         return Stage(
             name=f'train-{run.path.name}',
-            module='training.train_teacher',
-            config=how.resolved(),
+            module=f'training.{how.stage}',
+            config=self.config.training(self.preset, row),
             arguments=(
-                *('--index', str(self.index_folder), '--out', str(run.path)),
+                *('--index', str(self.index_folder), *lessons, '--out', str(run.path)),
                 *('--seed', str(seed), *(['--resume'] if resume else []), *self._on_device()),
             ),
-            inputs={'seed': seed, 'index': sha256_of(self.index_folder / 'train.jsonl')},
+            inputs=inputs,
             product=run.checkpoint,
         )
 

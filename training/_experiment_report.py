@@ -1,6 +1,7 @@
 """The results of an experiment: a record for docs/results, a table, a picture."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.config import read_yaml
 from ssd_depth_core.data.index import read_lines, Split
+from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.nuscenes_splits import street_of
 from ssd_depth_core.evaluation.experiment import (
     difference_cells,
@@ -23,6 +25,7 @@ from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.records import provenance, Result, write_result
 
 from training._experiment import Experiment, GUESSES
+from training._experiment_config import RowConfig
 from training._stages import read_record
 
 
@@ -67,14 +70,19 @@ def write_report(
         for row in experiment.preset.rows
     ]
     rows = table_rows([*guesses, *trained], protocol)
-    parts = [_reading(trained, protocol), tables(rows)]
-    if differences := difference_cells(trained, guesses, protocol):
+    parts = [_reading(experiment, trained, protocol), tables(rows)]
+    if differences := difference_cells(_pairs(experiment, trained, guesses), protocol):
         parts.append(
-            '**absRel, metric: difference to the guesses on the same frames** (below 0 is better; '
-            f'an interval without 0 is a difference)\n\n{grid(differences)}'
+            '**absRel: difference on the same frames** (below 0 is better; an interval without 0 '
+            f'is a difference)\n\n{grid(differences)}'
         )
     parts.append(f'**Trainings** (means over seeds)\n\n{grid(_trainings(experiment))}')
-    table = '\n\n'.join(parts)
+    if translations := _translations(experiment):
+        parts.append(
+            '**Translated pictures that the gate accepted, of those made**\n\n'
+            f'{grid(translations)}'
+        )
+    table = '\n\n'.join(filter(None, [*parts, experiment.config.published.strip()]))
     result = Result(
         title=experiment.config.title,
         command=command,
@@ -87,8 +95,10 @@ def write_report(
     )
     for path in json_paths:
         write_result(result, path)
+    hidden = [row for row, how in experiment.config.rows.items() if not how.pictured]
+    pictured = [row for row in rows if row['method'] not in hidden]
     for path in plot_paths:
-        draw_experiment(rows, [guess.name for guess in guesses], path)
+        draw_experiment(pictured, [guess.name for guess in guesses], path)
     return f'# {result.title}\n\n{table}\n\n{result.notes}\n\nData: {result.data}.\n'
 
 
@@ -100,20 +110,52 @@ def _runs(experiment: Experiment) -> list[RunFolder]:
     ]
 
 
+def _pairs(
+    experiment: Experiment, trained: Sequence[ScoredMethod], guesses: Sequence[ScoredMethod]
+) -> Iterator[tuple[ScoredMethod, ScoredMethod]]:
+    """Say what each row is compared with; without a unit it is not compared with guesses."""
+    by_name = {method.name: method for method in trained}
+    for method in trained:
+        if others := experiment.config.rows[method.name].compared_with:
+            yield from ((method, by_name[other]) for other in others if other in by_name)
+        elif method.metric:
+            yield from ((method, guess) for guess in guesses)
+
+
+def _translations(experiment: Experiment) -> dict[tuple[str, str], str]:
+    """Say how many pictures of each condition there are to learn from."""
+    cells: dict[tuple[str, str], str] = {}
+    for name in experiment.translations():
+        lines = read_manifest(experiment.pictures_folder(name))
+        made_by = ', '.join([name, *sorted({line.translator for line in lines})])
+        made = Counter(line.condition for line in lines)
+        accepted = Counter(line.condition for line in lines if line.accepted)
+        for condition in CONDITIONS:
+            if made[condition]:
+                cells[made_by, condition] = f'{accepted[condition]:,} of {made[condition]:,}'
+    return cells
+
+
 def _trainings(experiment: Experiment) -> dict[tuple[str, str], str]:
     """Say what each row is and how long it was trained."""
     cells: dict[tuple[str, str], str] = {}
     for row in experiment.preset.rows:
+        how = experiment.config.rows[row]
         folders = [experiment.run_folder(row, seed) for seed in experiment.seeds()]
         config = read_yaml(folders[0].config)
         model, loop = config['model'], config['loop']
+        weights = model['encoder_weights'] or 'from scratch'
+        if config.get('initial') == 'teacher':
+            weights = f'as {how.teacher}'
         ends = [_last_validation(folder) for folder in folders]
         steps = sum(end['step'] for end in ends) / len(ends)
         minutes = sum(end['minutes'] for end in ends) / len(ends)
         frames = steps * loop['batch_size'] * loop['gradient_accumulation']
         cells |= {
+            (row, 'learns from'): _lessons(how),
+            (row, 'looks at'): ' and '.join(filter(None, ['clear days', how.translated])),
             (row, 'network'): f'{model["encoder"]}, {model["decoder"]}',
-            (row, 'encoder begins'): model['encoder_weights'] or 'from scratch',
+            (row, 'encoder begins'): weights,
             (row, 'input'): f'{model["input_height"]}x{model["input_width"]}',
             (row, 'seeds'): str(len(folders)),
             (row, 'steps'): f'{steps:,.0f}',
@@ -123,8 +165,20 @@ def _trainings(experiment: Experiment) -> dict[tuple[str, str], str]:
     return cells
 
 
-def _reading(trained: Sequence[ScoredMethod], protocol: EvaluationConfig) -> str:
+def _lessons(how: RowConfig) -> str:
+    """Say what a training takes depth from."""
+    if how.stage == 'train_teacher':
+        return 'video'
+    return how.teacher or 'labels'
+
+
+def _reading(
+    experiment: Experiment, trained: Sequence[ScoredMethod], protocol: EvaluationConfig
+) -> str:
     """Say what a cell is."""
+    rows = experiment.config.rows
+    labelled = [row for row in experiment.preset.rows if _lessons(rows[row]) == 'labels']
+    no_other = f'no trained row but {", ".join(labelled)}' if labelled else 'no trained row'
     sentences = [
         f'Depth is scored on exact truth from {protocol.min_depth_m:g} m to '
         f'{protocol.main_cap_m:g} m, image by image.',
@@ -137,7 +191,7 @@ def _reading(trained: Sequence[ScoredMethod], protocol: EvaluationConfig) -> str
             if not method.metric
         ),
         'The first three rows look at no picture; of these the constant and the median use labels '
-        'of the training streets, which no trained row does.',
+        f'of the training streets, which {no_other} does.',
     ]
     return ' '.join(sentences)
 
@@ -146,7 +200,9 @@ def _notes(experiment: Experiment, preset: str) -> str:
     """Say what the reader must know besides."""
     configs = [read_yaml(run.config) for run in _runs(experiment)]
     downloaded = any(
-        config[network]['encoder_weights'] for config in configs for network in ('model', 'pose')
+        config[network]['encoder_weights']
+        for config in configs
+        for network in config.keys() & {'model', 'pose'}
     )
     start = (
         'Encoders begin with the weights that the table names.'
@@ -154,6 +210,7 @@ def _notes(experiment: Experiment, preset: str) -> str:
         else 'Every network is trained from scratch, without downloaded weights; the published '
         'figures of these methods begin with pre-trained encoders.'
     )
+    minutes = sum(_last_validation(run)['minutes'] for run in _runs(experiment))
     commits = sorted(
         {
             commit
@@ -163,7 +220,7 @@ def _notes(experiment: Experiment, preset: str) -> str:
     )
     sentences = [
         f'Preset `{preset}`, seeds {", ".join(map(str, experiment.seeds()))}, trained by commit '
-        f'{", ".join(commits)}.',
+        f'{", ".join(commits)} in {minutes:,.0f} minutes.',
         start,
         experiment.preset.remarks,
         'The streets are synthetic: the figures compare methods and conditions with each other '

@@ -4,6 +4,7 @@ Stages of `training` do the work, one process each, and leave what they always l
 
 <out>/data/                 the rendered set (or where `--data` says)
 <out>/index/                of it
+<out>/translated/<name>/    its clear days as night and weather, where rows are students
 <out>/runs/<row>-seed<k>/   a training
 <out>/scores/<name>/        an evaluation on the test split, with its page of pictures
 <out>/stages/               each stage's config, and what is known of it
@@ -11,11 +12,10 @@ Stages of `training` do the work, one process each, and leave what they always l
 
 Killed at any time, the same command goes on where it was, in the middle of a training too. A
 finished stage is not done again; asked for with another config, it is an error that says so. More
-seeds or rows may be asked for later.
+seeds or rows may be asked for later, so that one experiment goes on from another one's folder.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 import os
 from pathlib import Path
 import shlex
@@ -55,9 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--plot', type=Path, metavar='PNG', help='draw the picture here too')
     args = parser.parse_args(argv)
 
-    from training._experiment import Experiment, ExperimentConfig
+    from training._experiment import Experiment
+    from training._experiment_config import ExperimentConfig
     from training._experiment_report import write_report
-    from training._stages import run_stages
+    from training._stages import run_jobs, run_stages
 
     config = config_of(ExperimentConfig, args)
     if args.preset not in config.presets:
@@ -74,17 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if preset.num_parallel > 1:
         threads = max(1, (os.cpu_count() or 1) // preset.num_parallel)
         os.environ.setdefault('OMP_NUM_THREADS', str(threads))  # of the stages' processes
-    with ThreadPoolExecutor(preset.num_parallel) as pool:  # a thread waits for each process
-        runs = [
-            pool.submit(run_stages, experiment.training(row, seed), experiment.records)
-            for row, seed in experiment.trainings()
-        ]
-        # Where one fails, what runs beside it comes to its end, and no other is begun.
-        done, pending = wait(runs, return_when=FIRST_EXCEPTION)
-        for future in pending:
-            future.cancel()
-        for future in done:
-            future.result()
+    run_jobs(experiment.jobs(), experiment.records, preset.num_parallel)
     arguments = sys.argv[1:] if argv is None else argv
     text = write_report(
         experiment,

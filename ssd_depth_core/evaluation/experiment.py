@@ -1,6 +1,6 @@
 """The table of an experiment: methods by conditions, over seeds, with intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -125,32 +125,32 @@ def tables(rows: Sequence[Row]) -> str:
 
 
 def difference_cells(
-    methods: Sequence[ScoredMethod], guesses: Sequence[ScoredMethod], config: EvaluationConfig
+    pairs: Iterable[tuple[ScoredMethod, ScoredMethod]], config: EvaluationConfig
 ) -> dict[tuple[str, str], str]:
-    """Compare metric absRel with that of guesses on the same frames.
+    """Compare absRel on the same frames, which tells apart what two intervals may not.
 
     Args:
-        methods: What was trained; those without a unit are left out.
-        guesses: What must be beaten.
+        pairs: A method and what it is compared with.
         config: The protocol.
 
     Returns:
         By line and condition, the mean difference with its interval; below 0 the method is better.
+        Depth is as predicted where both have a unit, else median-scaled, as the line says.
 
     Raises:
-        ValueError: If they were not scored on the same frames.
+        ValueError: If two methods were not scored on the same frames.
     """
     cells: dict[tuple[str, str], str] = {}
-    for method in methods:
-        for guess in guesses if method.metric else ():
-            own, others = average_runs(method.runs), average_runs(guess.runs)
-            for condition in CONDITIONS:
-                chosen = [f for f in own if f.condition == condition]
-                if chosen:
-                    theirs = [f for f in others if f.condition == condition]
-                    row = _main_row(difference_rows(chosen, theirs, config), 'plain', config)
-                    line = f'{method.name} minus {guess.name}'
-                    cells[line, condition] = estimate(row.figures['abs_rel'])
+    for method, other in pairs:
+        variant: Variant = 'plain' if method.metric and other.metric else 'scaled'
+        line = f'{method.name} minus {other.name}, {SCALINGS[variant]}'
+        own, others = average_runs(method.runs), average_runs(other.runs)
+        for condition in CONDITIONS:
+            chosen = [frame for frame in own if frame.condition == condition]
+            if chosen:
+                theirs = [frame for frame in others if frame.condition == condition]
+                row = _main_row(difference_rows(chosen, theirs, config), variant, config)
+                cells[line, condition] = estimate(row.figures['abs_rel'])
     return cells
 
 

@@ -3,6 +3,7 @@ import itertools
 import json
 import os
 from pathlib import Path
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,59 +13,140 @@ import pytest
 
 pytest.importorskip('torch')
 
-from ssd_depth_core.config import from_dict, load_yaml
+from ssd_depth_core.config import flattened, from_dict, load_yaml
 from ssd_depth_core.data.nuscenes_index import NuScenesIndexConfig
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
+from ssd_depth_core.gdt.recipe import TranslateConfig
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.self_supervised import SelfSupervisedConfig
+from ssd_depth_core.learning.student import StudentConfig
 from ssd_depth_core.records import read_result
 
 from training import experiment as command
-from training._experiment import (
-    Experiment,
-    ExperimentConfig,
-    GUESSES,
-    StageConfig,
-)
+from training._experiment import Experiment, GUESSES
+from training._experiment_config import ExperimentConfig, RowConfig, StageConfig
 from training._stages import read_record
 from training.render_synthdrive import RenderConfig
 
 ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'config' / 'experiment'
 
 
 @pytest.fixture
-def config(monkeypatch):
+def read(monkeypatch):
     monkeypatch.chdir(ROOT)  # configs are named from there
-    return load_yaml(ExperimentConfig, command.CONFIG)
+    return lambda name: load_yaml(ExperimentConfig, CONFIGS / f'{name}.yaml')
 
 
 @pytest.fixture
-def experiment(config, tmp_path):
-    preset = replace(config.presets['tiny'], num_seeds=2)
-    made = Experiment(
-        config=config, preset=preset, out=tmp_path, data=tmp_path / 'data', device='cpu'
-    )
-    for path in ('data/synthdrive.json', 'index/train.jsonl', 'index/test.jsonl'):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(path)
-    return made
+def config(read):
+    return read('teachers')
 
 
-def test_every_preset_is_made_of_valid_configs(config):
+@pytest.fixture
+def start(tmp_path):
+    """Give an experiment of two seeds whose data are there."""
+
+    def start(config):
+        for path in ('data/synthdrive.json', 'index/train.jsonl', 'index/test.jsonl'):
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_text(path)
+        return Experiment(
+            config=config,
+            preset=replace(config.presets['tiny'], num_seeds=2),
+            out=tmp_path,
+            data=tmp_path / 'data',
+            device='cpu',
+        )
+
+    return start
+
+
+@pytest.fixture
+def experiment(config, start):
+    return start(config)
+
+
+def trainings_of(config, preset):
+    """Read the trainings of a preset as their stages would."""
+    kinds = {'train_teacher': SelfSupervisedConfig, 'train_student': StudentConfig}
+    return {
+        row: from_dict(kinds[config.rows[row].stage], config.training(preset, row), row)
+        for row in preset.rows
+    }
+
+
+@pytest.mark.parametrize('name', ['teachers', 'ssd', 'ssd_ablation'])
+def test_every_preset_is_made_of_valid_configs(read, name):
+    config = read(name)
     assert list(config.presets) == ['tiny', 'small', 'gpu']
+    for size, preset in config.presets.items():
+        for cls, stages in {
+            RenderConfig: [preset.data],
+            NuScenesIndexConfig: [preset.index],
+            EvaluationConfig: [preset.evaluate],
+            TranslateConfig: preset.translations.values(),
+        }.items():
+            for stage in stages:
+                from_dict(cls, stage.resolved(), size)
+        trainings = trainings_of(config, preset)
+        for row, training in trainings.items():
+            begun = getattr(training, 'initial', 'config') == 'teacher'
+            assert (training.model.encoder_weights is None) == (begun or size != 'gpu')
+            if begun:
+                taught_by = trainings[config.rows[row].teacher].model
+                alike = {'encoder_weights': None, 'confidence': False}
+                assert replace(training.model, **alike) == replace(taught_by, **alike)
+        used = {config.rows[row].translated for row in preset.rows} - {None}
+        assert used == set(preset.translations)
+
+
+@pytest.mark.parametrize('name', ['ssd', 'ssd_ablation'])
+def test_students_look_at_conditions_that_are_made(read, name):
+    config = read(name)
+    for preset in config.presets.values():
+        for row, training in trainings_of(config, preset).items():
+            if isinstance(training, StudentConfig):
+                made = preset.translations[config.rows[row].translated].resolved()['conditions']
+                assert set(training.data.conditions) <= set(made)
+
+
+def test_the_first_rows_of_all_presets_are_the_main_ones(read):
+    main = [
+        *('monodepth2', 'md4all_baseline', 'ssd_teacher', 'md4all_dd', 'ssd_student'),
+        *('supervised', 'onboard_student'),
+    ]
+    for name in ('ssd', 'ssd_ablation'):
+        for preset in read(name).presets.values():
+            assert list(preset.rows)[: len(main)] == main
+
+
+def test_every_variant_changes_one_thing_of_the_student(read):
+    config = read('ssd_ablation')
+    variants = [row for row, how in config.rows.items() if not how.pictured]
+    for preset in config.presets.values():
+        student = flattened(config.training(preset, 'ssd_student'))
+        for row in preset.rows.keys() & set(variants) - {'student_resnet18'}:
+            how, training = config.rows[row], flattened(config.training(preset, row))
+            changed = {
+                name
+                for name in training.keys() | student.keys()
+                if training.get(name) != student.get(name)
+            }
+            assert changed == flattened(how.set).keys()
+            assert bool(changed) != (how.translated != config.rows['ssd_student'].translated)
+
+
+def test_one_experiment_goes_on_from_another(read, start):
+    config, extended = read('teachers'), read('ssd')
     for name, preset in config.presets.items():
-        for stage, cls in (
-            (preset.data, RenderConfig),
-            (preset.index, NuScenesIndexConfig),
-            (preset.evaluate, EvaluationConfig),
-        ):
-            from_dict(cls, stage.resolved(), name)
-        assert list(preset.rows) == list(config.rows)
-        for row, changes in preset.rows.items():
-            how = StageConfig(config=config.rows[row].config, set=changes)
-            training = from_dict(SelfSupervisedConfig, how.resolved(), f'{name}: {row}')
-            scratch = training.model.encoder_weights is training.pose.encoder_weights is None
-            assert scratch == (name != 'gpu')
+        other = extended.presets[name]
+        for field in ('data', 'index', 'evaluate', 'num_seeds'):
+            assert getattr(preset, field) == getattr(other, field)
+        for row in preset.rows:
+            assert config.training(preset, row) == extended.training(other, row)
+    for row in config.rows:
+        assert training_stage(start(config), row) == training_stage(start(extended), row)
 
 
 def test_changes_of_a_config_go_as_deep_as_they_are_given(tmp_path):
@@ -88,19 +170,74 @@ def test_a_preset_of_unknown_rows_or_without_any_is_refused(config):
             replace(tiny, **changes)
 
 
+def test_a_row_takes_what_its_stage_asks_for():
+    for stage, given in (
+        ('train_student', {'teacher': 'a'}),
+        ('train_teacher', {'translated': 'a'}),
+        ('train_teacher', {'teacher': 'a'}),
+    ):
+        with pytest.raises(ValueError, match=f'needs translated, .* got {stage}, translated'):
+            RowConfig(stage=stage, config=Path('a'), **given)
+
+
+def test_rows_that_cannot_be_had_are_named(read):
+    config = read('ssd')
+    rows, tiny = config.rows, config.presets['tiny']
+
+    def presets(rows, **changes):
+        return {'a': replace(tiny, rows=rows, **changes)}
+
+    left_out = 'presets.a.rows must have ssd_teacher before ssd_student, which needs it, got'
+    for names in (['ssd_student'], ['ssd_student', 'ssd_teacher']):
+        with pytest.raises(ValueError, match=f'{left_out} {", ".join(names)}; put it there, or'):
+            replace(config, presets=presets({name: {} for name in names}))
+    with pytest.raises(ValueError, match='must have ssd_student before supervised, which needs'):
+        replace(config, presets=presets({'supervised': {}}))
+    circle = replace(rows['md4all_dd'], teacher='ssd_student')
+    with pytest.raises(ValueError, match='must have ssd_student before md4all_dd, which needs it'):
+        replace(
+            config,
+            rows=rows | {'md4all_dd': circle, 'ssd_student': replace(circle, teacher='md4all_dd')},
+            presets=presets({'md4all_dd': {}, 'ssd_student': {}}),
+        )
+    with pytest.raises(ValueError, match='a.translations must have gdt, at which md4all_dd looks'):
+        replace(config, presets=presets(tiny.rows, translations={}))
+    odd = replace(rows['supervised'], compared_with=('nobody',))
+    with pytest.raises(ValueError, match='rows.supervised.compared_with must be of .* got nobody'):
+        replace(config, rows=rows | {'supervised': odd})
+
+
+def test_a_row_is_sized_as_another_and_keeps_what_it_is(read):
+    config = read('ssd')
+    small = config.presets['small']
+    student, supervised = (config.training(small, row) for row in ('ssd_student', 'supervised'))
+    assert supervised['model'] == student['model']
+    assert supervised['loss'] == student['loss'] | config.rows['supervised'].set['loss']
+    assert supervised['loop']['max_steps'] == 3 * student['loop']['max_steps']
+
+
 def test_an_unknown_preset_is_named(tmp_path):
     with pytest.raises(ValueError, match='--preset must be one of tiny, small, gpu, got large'):
         command.main(['--preset', 'large', '--out', str(tmp_path)])
 
 
+def end_trainings(experiment):
+    """Leave what trainings and translations leave, each its own."""
+    for job in experiment.jobs():
+        run = RunFolder(experiment.out / 'runs' / job.name)
+        run.path.mkdir(parents=True, exist_ok=True)
+        run.checkpoint.write_text(job.name)
+    for name in experiment.translations():
+        folder = experiment.pictures_folder(name)
+        folder.mkdir(parents=True)
+        (folder / 'manifest.jsonl').write_text(name)
+
+
 def test_each_row_comes_once_before_the_second_seed(experiment):
-    for row in experiment.preset.rows:
-        for seed in experiment.seeds():
-            checkpoint = experiment.run_folder(row, seed).checkpoint
-            checkpoint.parent.mkdir(parents=True)
-            checkpoint.write_text(f'{row} {seed}')
-    trainings = (experiment.training(*training) for training in experiment.trainings())
-    stages = [*experiment.preparation(), *itertools.chain.from_iterable(trainings)]
+    end_trainings(experiment)
+    jobs = list(experiment.jobs())
+    assert not any(job.needs for job in jobs)
+    stages = [*experiment.preparation(), *itertools.chain.from_iterable(j.stages for j in jobs)]
     assert [stage.name for stage in stages] == [
         *('render', 'index', *(f'evaluate-{guess}' for guess in GUESSES)),
         *(
@@ -115,9 +252,46 @@ def test_each_row_comes_once_before_the_second_seed(experiment):
     assert len(set(methods)) == len(methods)
 
 
-def training_stage(experiment):
-    """Ask for the first training, as after the stages before it."""
-    return next(experiment.training('monodepth2', 0))
+def test_students_wait_for_their_teachers_and_their_pictures(read, start):
+    jobs = {job.name: job for job in start(read('ssd')).jobs()}
+    assert next(iter(jobs)) == 'translate-gdt'
+    assert not jobs['translate-gdt'].needs
+    assert not jobs['ssd_teacher-seed1'].needs
+    for student, teacher in (
+        ('md4all_dd', 'md4all_baseline'),
+        ('ssd_student', 'ssd_teacher'),
+        ('onboard_student', 'ssd_student'),
+    ):
+        for seed in (0, 1):
+            needs = jobs[f'{student}-seed{seed}'].needs
+            assert needs == {f'{teacher}-seed{seed}', 'translate-gdt'}
+    assert jobs['supervised-seed0'].needs == {'translate-gdt'}
+
+
+def test_a_student_is_told_its_teacher_and_its_pictures(read, start, tmp_path):
+    experiment = start(read('ssd'))
+    end_trainings(experiment)
+    (translation,) = next(iter(experiment.jobs())).stages
+    assert (translation.module, translation.name) == ('training.translate', 'translate-gdt')
+    assert translation.product == tmp_path / 'translated' / 'gdt' / 'manifest.jsonl'
+    stage = training_stage(experiment, 'ssd_student')
+    assert (stage.module, stage.name) == ('training.train_student', 'train-ssd_student-seed0')
+    assert shlex.join(stage.arguments).startswith(
+        f'--index {tmp_path}/index --teacher {tmp_path}/runs/ssd_teacher-seed0 '
+        f'--translated {tmp_path}/translated/gdt --out {tmp_path}/runs/ssd_student-seed0 --seed 0'
+    )
+    assert '--teacher' not in training_stage(experiment, 'supervised').arguments
+    # Another teacher, or other pictures, make another student.
+    for path in (RunFolder(tmp_path / 'runs/ssd_teacher-seed0').checkpoint, translation.product):
+        path.write_text('another')
+        other = training_stage(experiment, 'ssd_student')
+        assert other.inputs != stage.inputs
+        stage = other
+
+
+def training_stage(experiment, row='monodepth2'):
+    """Ask for a training, as after the stages before it."""
+    return next(experiment.training(row, 0))
 
 
 def test_stages_belong_to_the_data_that_they_read(experiment):
@@ -226,9 +400,8 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     assert ('ssd_teacher', 'metric', 'night') in found
     assert ('monodepth2', 'metric', 'night') not in found
     assert 'trained from scratch' in result.notes
-    assert '| monodepth2 | resnet18, monodepth2 | from scratch | 96x160 | 1 | 8 | 16 |' in (
-        result.table
-    )
+    trained = '| monodepth2 | video | clear days | resnet18, monodepth2 | from scratch | 96x160 |'
+    assert f'{trained} 1 | 8 | 16 |' in result.table
     # The flat road of a level, rendered street is better than one depth for everything.
     day = {
         row['method'].split()[0]: row['abs_rel']
@@ -237,3 +410,14 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     }
     assert day['flat'] < day['constant']
     assert json.loads(paths[0].read_text())['seed'] == 0
+    # Another experiment goes on from it.
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    process = run_tiny(out, *steps, '--config', 'config/experiment/ssd.yaml')
+    text, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert [path.stat().st_mtime_ns for path in kept] == stamps
+    rows = {row['method'] for row in read_result(out / 'results.json').rows}
+    assert {'ssd_teacher', 'md4all_dd', 'ssd_student', 'supervised', 'onboard_student'} < rows
+    assert '| onboard_student | ssd_student | clear days and gdt |' in text
+    assert '| gdt, procedural | ' in text
+    assert text.index('Published on nuScenes') > text.index('Trainings')

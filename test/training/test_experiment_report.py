@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 import json
 
 import pytest
@@ -7,20 +8,16 @@ import yaml
 pytest.importorskip('torch')
 
 from ssd_depth_core.data.index import IndexHeader, IndexLine, write_index
+from ssd_depth_core.data.manifest import append_manifest, ManifestLine
 from ssd_depth_core.evaluation.frame_score import FrameScore, VariantScore
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
 from ssd_depth_core.evaluation.record import Evaluation, Tables, write_evaluation
 from ssd_depth_core.metrics import DepthMetrics
 from ssd_depth_core.records import read_result
 
-from training._experiment import (
-    Experiment,
-    ExperimentConfig,
-    GUESSES,
-    PresetConfig,
-    RowConfig,
-    StageConfig,
-)
+from training import _experiment_report
+from training._experiment import Experiment, GUESSES
+from training._experiment_config import ExperimentConfig, PresetConfig, RowConfig, StageConfig
 from training._experiment_report import write_report
 
 PROTOCOL = EvaluationConfig(truth='exact', caps_m=(80.0,), replicates=100)
@@ -69,21 +66,32 @@ def frame(scene, condition, abs_rel):
 
 @pytest.fixture
 def experiment(tmp_path):
-    """Two rows of two seeds as their stages leave them: absRel 0.2 and 0.3, guesses 0.5."""
+    """Rows of two seeds as their stages leave them: absRel 0.2 and 0.3, guesses 0.5."""
     how = StageConfig(config=tmp_path / 'unused.yaml')
+    student = partial(RowConfig, stage='train_student', config=tmp_path / 'c', translated='gdt')
     rows = {
         'mono': RowConfig(config=tmp_path / 'a', metric=False),
         'teacher': RowConfig(config=tmp_path / 'b'),
+        'student': student(teacher='teacher', compared_with=('teacher', 'mono', 'left_out')),
+        'labelled': student(compared_with=('student',), pictured=False),
+        'left_out': RowConfig(config=tmp_path / 'd'),
     }
     preset = PresetConfig(
         data=how,
         index=how,
         evaluate=how,
         num_seeds=2,
-        rows={name: {} for name in rows},
+        translations={'gdt': how},
+        rows={name: {} for name in rows if name != 'left_out'},
         remarks='Depth begins at 0.5 m.',
     )
-    config = ExperimentConfig(title='Teachers', seed=3, rows=rows, presets={'small': preset})
+    config = ExperimentConfig(
+        title='Teachers',
+        seed=3,
+        rows=rows,
+        presets={'small': preset},
+        published='**Published**: 0.122\n',
+    )
     experiment = Experiment(
         config=config, preset=preset, out=tmp_path, data=tmp_path / 'data', device='cpu'
     )
@@ -95,7 +103,7 @@ def experiment(tmp_path):
     for guess in GUESSES:
         score(guess, 0.5)
     experiment.records.mkdir()
-    for row in rows:
+    for row, how in rows.items():
         for seed in (3, 4):
             run = experiment.run_folder(row, seed)
             run.path.mkdir(parents=True)
@@ -103,9 +111,12 @@ def experiment(tmp_path):
             model = {'encoder': 'resnet18', 'encoder_weights': None, 'decoder': 'dpt'}
             settings = {
                 'model': model | {'input_height': 96, 'input_width': 160},
-                'pose': {'encoder_weights': None},
                 'loop': {'batch_size': 8, 'gradient_accumulation': 2},
             }
+            if how.stage == 'train_teacher':
+                settings['pose'] = {'encoder_weights': None}
+            else:
+                settings['initial'] = 'config' if how.teacher is None else 'teacher'
             run.config.write_text(yaml.safe_dump(settings))
             for line in (
                 {'step': 600, 'minutes': 3.0, 'validation': {}},
@@ -117,6 +128,20 @@ def experiment(tmp_path):
             record['commits'] = [f'commit{seed}']
             path = experiment.records / f'train-{run.path.name}.json'
             path.write_text(json.dumps(record))
+    append_manifest(
+        experiment.pictures_folder('gdt'),
+        [
+            ManifestLine(
+                source_id='train',
+                condition=condition,
+                path=f'{number}.png',
+                translator='procedural',
+                seed=0,
+                accepted=number != 1,
+            )
+            for number, condition in enumerate(['day-rain', 'night', 'night'])
+        ],
+    )
     still = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
     lines = [
         IndexLine(
@@ -159,7 +184,7 @@ def test_the_record_holds_every_row_and_what_made_it(experiment, tmp_path):
         'synthetic: SynthDrive, 1 frames of 1 streets to train on (day-clear); '
         '4 frames of 2 streets to test on (day-clear, night)'
     )
-    assert len(result.rows) == (len(GUESSES) * 2 + 1 + 2) * 2  # mono has no metric rows
+    assert len(result.rows) == (len(GUESSES) * 2 + 1 + 3 * 2) * 2  # mono has no metric rows
     row = next(row for row in result.rows if row['method'] == 'teacher')
     assert (row['scaling'], row['condition'], row['seeds']) == ('metric', 'day-clear', 2)
     assert row['abs_rel'] == pytest.approx(0.25)
@@ -170,17 +195,62 @@ def test_the_record_holds_every_row_and_what_made_it(experiment, tmp_path):
 def test_the_table_says_how_rows_were_trained_and_what_they_beat(experiment, tmp_path):
     _, result = report(experiment, tmp_path)
     assert 'mono learns depth without a unit.' in result.table
-    assert '| teacher minus constant | -0.250 (-0.250 to -0.250) | ' in result.table
+    assert '| teacher minus constant, metric | -0.250 (-0.250 to -0.250) | ' in result.table
     assert 'mono minus' not in result.table
     # 1,200 steps of 8 frames, twice accumulated.
-    trained = '| resnet18, dpt | from scratch | 96x160 | 2 | 1,200 | 19,200 | 7.5 |'
-    assert f'| teacher {trained}' in result.table
+    numbers = '96x160 | 2 | 1,200 | 19,200 | 7.5 |'
+    for words in (
+        'teacher | video | clear days | resnet18, dpt | from scratch',
+        'student | teacher | clear days and gdt | resnet18, dpt | as teacher',
+        'labelled | labels | clear days and gdt | resnet18, dpt | from scratch',
+    ):
+        assert f'| {words} | {numbers}' in result.table
+    said = 'use labels of the training streets, which no trained row but labelled does.'
+    assert said in result.table
+
+
+def test_a_row_is_compared_with_those_that_it_names_and_that_are_there(experiment, tmp_path):
+    _, result = report(experiment, tmp_path)
+    lines = [line.split(' | ')[0] for line in result.table.splitlines() if ' minus ' in line]
+    assert lines[len(GUESSES) :] == [
+        '| student minus teacher, metric',
+        '| student minus mono, median-scaled',
+        '| labelled minus student, metric',
+    ]
+
+
+def test_the_pictures_to_learn_from_are_counted(experiment, tmp_path):
+    _, result = report(experiment, tmp_path)
+    counts = (
+        '|  | night | day-rain |\n| --- | ---: | ---: |\n| gdt, procedural | 1 of 2 | 1 of 1 |'
+    )
+    assert counts in result.table
+
+
+def test_what_others_published_stands_under_our_figures_and_not_in_them(experiment, tmp_path):
+    _, result = report(experiment, tmp_path)
+    assert result.table.endswith('|\n\n**Published**: 0.122')
+    assert 'Published' not in str(result.rows)
+
+
+def test_the_picture_leaves_out_what_it_is_told_to(experiment, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        _experiment_report, 'draw_experiment', lambda rows, guesses, path: drawn.append(rows)
+    )
+    write_report(
+        experiment, preset='small', command='', json_paths=[], plot_paths=[tmp_path / 'a.png']
+    )
+    shown = {row['method'] for row in drawn[0]}
+    assert {'mono', 'teacher', 'student'} < shown
+    assert 'labelled' not in shown
 
 
 def test_the_notes_say_what_the_reader_must_know(experiment, tmp_path):
     _, result = report(experiment, tmp_path)
     assert result.notes.startswith(
-        'Preset `small`, seeds 3, 4, trained by commit commit3, commit4. Every network is trained '
+        'Preset `small`, seeds 3, 4, trained by commit commit3, commit4 in 60 minutes. '
+        'Every network is trained '
         'from scratch, without downloaded weights; '
     )
     assert 'Depth begins at 0.5 m.' in result.notes

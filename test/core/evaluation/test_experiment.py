@@ -94,16 +94,25 @@ def test_tables_have_methods_down_and_conditions_across(scored):
     assert not text.endswith('\n')
 
 
-def test_a_method_is_compared_with_guesses_on_the_same_frames(scored):
+def test_a_method_is_compared_with_another_on_the_same_frames(scored):
     better = ScoredMethod(name='a', runs=(scored(FACTORS),))
     guess = ScoredMethod(name='flat road', runs=(scored(scaled_by(1.5)),))
-    unitless = replace(better, name='b', metric=False)
-    cells = difference_cells([better, unitless], [guess], CONFIG)
+    cells = difference_cells([(better, guess)], CONFIG)
     assert list(cells) == [
-        ('a minus flat road', condition) for condition in ('day-clear', 'night', 'night-rain')
+        ('a minus flat road, metric', condition)
+        for condition in ('day-clear', 'night', 'night-rain')
     ]
     # 0.1 and 0.3 against 0.65 and 0.95.
-    assert cells['a minus flat road', 'day-clear'] == '-0.600 (-0.650 to -0.550)'
+    assert cells['a minus flat road, metric', 'day-clear'] == '-0.600 (-0.650 to -0.550)'
+
+
+def test_depth_without_a_unit_is_compared_median_scaled(scored):
+    metric = ScoredMethod(name='a', runs=(scored(FACTORS),))
+    unitless = ScoredMethod(name='b', runs=(scored(scaled_by(1.5)),), metric=False)
+    cells = difference_cells([(metric, unitless), (unitless, metric)], CONFIG)
+    for line in ('a minus b, median-scaled', 'b minus a, median-scaled'):
+        # The medians put the constant factors right.
+        assert cells[line, 'day-clear'].lstrip('-').startswith('0.000 (')
 
 
 def test_a_cell_that_is_not_there_is_said_to_be():
