@@ -45,6 +45,8 @@ bench: .venv-test/installed  ## measure again, and render docs/results.md
 	.venv-test/bin/python bench/train_step.py --json docs/results/train_step.json
 	.venv-test/bin/python -m bench.gdt_cost --json docs/results/gdt_cost.json
 	.venv-test/bin/python bench/evaluator_speed.py --json docs/results/evaluator.json
+	rm -rf experiments/ssd_tiny
+	.venv-test/bin/python -m training.experiment --config config/experiment/ssd.yaml --preset tiny --out experiments/ssd_tiny
 	.venv-test/bin/python -m bench.render_results
 
 clean:  ## remove environments and everything built
