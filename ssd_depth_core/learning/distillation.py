@@ -132,7 +132,7 @@ class DistillationTask(nn.Module):
             `ranking`, `nll`; `reliable`, the share of known pixels at which the target counts.
         """
         image = batch['image'].contiguous(memory_format=torch.channels_last)
-        features = self.network.encoder(image)
+        features = self.network.encode(image)
         output = self.network.decode(features, image.shape[2:])
 
         # From here on inverse depth is metric, not mirrored, and at the size of the losses; an
@@ -178,7 +178,7 @@ class DistillationTask(nn.Module):
         if self.teacher is not None:
             network = self.teacher.module
             assert isinstance(network, DepthNet)
-            maps = network.encoder(clear)
+            maps = network.encode(clear)
             features = maps[-1]
             said = resized(network.decode(maps, clear.shape[2:]).inverse_depth, size)
             target = unflipped(said, batch['flip']) / metric_scale(

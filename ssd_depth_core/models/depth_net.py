@@ -17,6 +17,9 @@ OutputKind = Literal['log_sigmoid', 'sigmoid', 'sigmoid_depth', 'relu']
 CONFIDENCE_RATIO = 1.25
 """Confidence is the probability of a depth within this factor of the truth: the `a1` metric."""
 
+MIN_DEVIATION = 1e-3
+"""Of a picture's normalised values: what has less shows nothing, and is not to be blown up."""
+
 MIN_SCALE, MAX_SCALE = 0.01, 2.0
 """Laplace scale of log depth: 1 % is finer than any label; 2 says 'anything' (confidence 0.1)."""
 
@@ -54,6 +57,9 @@ class DepthNetConfig:
     """Of the RGB input in [0, 1]; ImageNet's, so that pretrained encoders fit."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """Of the RGB input in [0, 1]."""
+    normalize_each_image: bool = False
+    """Whether the network brings each picture to mean 0 and deviation 1 before all else: md4all's
+    daytime normalisation in the form that nobody has to tell the time of day for."""
     min_depth_m: float = 0.1
     """Canonical depth at the largest output."""
     max_depth_m: float = 80.0
@@ -204,13 +210,29 @@ class DepthNet(nn.Module):
         Returns:
             Inverse depth and log scale at the size of the image, in float32.
         """
-        return self.decode(self.encoder(image), image.shape[2:])
+        return self.decode(self.encode(image), image.shape[2:])
 
-    def decode(self, features: list[torch.Tensor], size: Sequence[int]) -> DepthOutput:
-        """Predict from features, for whoever looks at these too.
+    def encode(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Extract features, for whoever looks at these too.
 
         Args:
-            features: What `encoder` gave.
+            image: As `forward`.
+
+        Returns:
+            Finest first, what `decode` takes.
+        """
+        if self.config.normalize_each_image:
+            mean = image.mean((1, 2, 3), keepdim=True)
+            deviation = image.std((1, 2, 3), keepdim=True, correction=0)
+            image = (image - mean) / deviation.clamp(min=MIN_DEVIATION)
+        features: list[torch.Tensor] = self.encoder(image)
+        return features
+
+    def decode(self, features: list[torch.Tensor], size: Sequence[int]) -> DepthOutput:
+        """Predict from features.
+
+        Args:
+            features: What `encode` gave.
             size: (H, W) of the image, pixels.
 
         Returns:

@@ -33,7 +33,9 @@ class SaidDepth(DepthNet):
         self.maps = [torch.nn.Parameter(1 / depth) for depth in depths]
         self.log_scale = log_scale
         self.features = torch.ones(1, 2, 1, 2) if features is None else features
-        self.encoder = lambda image: [self.features]
+
+    def encode(self, image):
+        return [self.features]
 
     def decode(self, features, size):
         finest, *coarse = self.maps

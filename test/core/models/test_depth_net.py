@@ -55,8 +55,23 @@ def predict(network, image):
 def test_features_may_be_looked_at_on_the_way(network):
     image = torch.randn(1, 3, 64, 96)
     with torch.inference_mode():
-        output = network.decode(network.encoder(image), (64, 96))
+        output = network.decode(network.encode(image), (64, 96))
     assert torch.equal(output.inverse_depth, predict(network, image).inverse_depth)
+
+
+def test_each_picture_may_be_normalised_by_itself():
+    torch.manual_seed(0)
+    config = DepthNetConfig(input_height=64, input_width=96, normalize_each_image=True)
+    own = build_depth_net(config).eval()
+    image = torch.randn(1, 3, 64, 96)
+    dark = torch.cat((0.2 * image - 1.5, image))  # less contrast and light, beside another one
+    said = predict(own, dark).inverse_depth
+    torch.testing.assert_close(said[:1], said[1:], rtol=1e-3, atol=1e-5)
+    assert torch.isfinite(predict(own, torch.zeros(1, 3, 64, 96)).inverse_depth).all()
+    fixed = build_depth_net(DepthNetConfig(input_height=64, input_width=96)).eval()
+    fixed.load_state_dict(own.state_dict())
+    other = predict(fixed, dark).inverse_depth
+    assert (other[:1] - other[1:]).abs().max() > 1e-3
 
 
 def test_a_canonical_metre_grows_with_the_focal_length_at_the_input():
