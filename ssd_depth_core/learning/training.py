@@ -72,6 +72,7 @@ def run_training(
     command: str,
     data: str,
     save_also: Callable[[RunFolder], None] | None = None,
+    saved_as: Callable[[DepthNet], DepthNet] | None = None,
     resume: bool = False,
     cpu: bool = False,
 ) -> RunFolder:
@@ -89,6 +90,7 @@ def run_training(
         command: Written into the checkpoint: what made it.
         data: Written into the checkpoint: what the weights have seen.
         save_also: Writes what else is kept with each checkpoint.
+        saved_as: Makes of the trained network the one that is saved; None: itself.
         resume: Whether to go on in `out`.
         cpu: Whether to stay on the CPU even where there is a GPU.
 
@@ -137,7 +139,8 @@ def run_training(
         )
         if save_also is not None:
             save_also(run)
-        save_checkpoint(run.checkpoint, average, info)
+        network = average if saved_as is None else saved_as(average)
+        save_checkpoint(run.checkpoint, network, info)
 
     # Truth that cannot be read shall stop a training now, and not at its first validation.
     for frames in validation.values():

@@ -21,7 +21,7 @@ class AdapterConfig:
 
     rank: int = 8
     """Of each change of a matrix."""
-    alpha: float = 16.0
+    alpha: int = 16
     """The change is scaled by alpha / rank, so that the rank leaves the learning rate alone."""
     targets: tuple[str, ...] = ('attn.qkv', 'attn.proj')
     """Ends of the names of the encoder's layers that get one; the usual ones are all of the

@@ -79,7 +79,7 @@ def test_the_decoder_is_trained_where_that_is_asked_for():
 
 
 def test_the_change_is_the_scaled_product():
-    network_ = adapted(rank=2, alpha=6.0, targets=('attn.qkv',))
+    network_ = adapted(rank=2, alpha=6, targets=('attn.qkv',))
     layer = network_.encoder.backbone.blocks[1].attn.qkv
     A, B = layer.lora_A['default'].weight, layer.lora_B['default'].weight
     expected = layer.base_layer.weight + 3 * B @ A
@@ -120,7 +120,7 @@ def test_without_peft_the_command_that_installs_it_is_named(monkeypatch):
     ('fields', 'message'),
     [
         ({'rank': 0}, 'rank must be > 0, got 0'),
-        ({'alpha': -1.0}, 'alpha must be > 0, got -1.0'),
+        ({'alpha': -1}, 'alpha must be > 0, got -1'),
         ({'targets': ()}, 'targets must name one layer or more, got none'),
     ],
 )
