@@ -183,7 +183,8 @@ def _reading(
         f'Depth is scored on exact truth from {protocol.min_depth_m:g} m to '
         f'{protocol.main_cap_m:g} m, image by image.',
         'A cell is the mean over images and seeds, ± standard deviation over seeds (95 % interval '
-        'by bootstrap over test streets, the twins of a street drawn together).',
+        'by bootstrap over test streets, the twins of a street drawn together); all: over the '
+        'frames of all conditions.',
         'metric: as predicted; median-scaled: times median(truth) / median(depth) of each image.',
         *(
             f'{method.name} learns depth without a unit.'

@@ -1,6 +1,6 @@
 """The table of an experiment: methods by conditions, over seeds, with intervals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,9 @@ SCALINGS: dict[Variant, str] = {'plain': 'metric', 'scaled': 'median-scaled'}
 """What a table tells apart: depth as predicted, and times median(truth) / median(depth)."""
 FIGURES = {'abs_rel': 'absRel', 'rmse': 'RMSE [m]', 'a1': 'δ1'}
 """Metrics in a table, and their headings."""
+
+ALL = 'all'
+"""The frames of all conditions together."""
 
 Row = dict[str, Any]
 
@@ -61,7 +64,7 @@ def average_runs(runs: Sequence[Sequence[FrameScore]]) -> list[FrameScore]:
 
 
 def table_rows(methods: Sequence[ScoredMethod], config: EvaluationConfig) -> list[Row]:
-    """Make one row a method, scaling and condition.
+    """Make one row a method, scaling and condition, the last one of `ALL` where there are several.
 
     Args:
         methods: In the order of the table.
@@ -82,7 +85,8 @@ def table_rows(methods: Sequence[ScoredMethod], config: EvaluationConfig) -> lis
         for variant, scaling in SCALINGS.items():
             if variant == 'plain' and not method.metric:
                 continue
-            for condition, found in _by_condition(frames, variant, config):
+            for condition, chosen in _groups(frames):
+                found = _main_row(metric_rows(chosen, config), variant, config)
                 row: Row = {
                     'method': method.name,
                     'scaling': scaling,
@@ -145,12 +149,10 @@ def difference_cells(
         variant: Variant = 'plain' if method.metric and other.metric else 'scaled'
         line = f'{method.name} minus {other.name}, {SCALINGS[variant]}'
         own, others = average_runs(method.runs), average_runs(other.runs)
-        for condition in CONDITIONS:
-            chosen = [frame for frame in own if frame.condition == condition]
-            if chosen:
-                theirs = [frame for frame in others if frame.condition == condition]
-                row = _main_row(difference_rows(chosen, theirs, config), variant, config)
-                cells[line, condition] = estimate(row.figures['abs_rel'])
+        for condition, chosen in _groups(own):
+            theirs = [frame for frame in others if condition in (ALL, frame.condition)]
+            row = _main_row(difference_rows(chosen, theirs, config), variant, config)
+            cells[line, condition] = estimate(row.figures['abs_rel'])
     return cells
 
 
@@ -185,14 +187,14 @@ def _averaged(frames: Sequence[FrameScore]) -> tuple[VariantScore, ...]:
     return tuple(averaged)
 
 
-def _by_condition(
-    frames: Sequence[FrameScore], variant: Variant, config: EvaluationConfig
-) -> Iterator[tuple[str, MetricRow]]:
-    """Give each condition's own figures; the field's row `night` would hold night-rain too."""
-    for condition in CONDITIONS:
-        chosen = [frame for frame in frames if frame.condition == condition]
-        if chosen:
-            yield condition, _main_row(metric_rows(chosen, config), variant, config)
+def _groups(frames: Sequence[FrameScore]) -> list[tuple[str, Sequence[FrameScore]]]:
+    """Give each condition its own frames; the field's row `night` would hold night-rain too."""
+    groups: list[tuple[str, Sequence[FrameScore]]] = [
+        (condition, chosen)
+        for condition in CONDITIONS
+        if (chosen := [frame for frame in frames if frame.condition == condition])
+    ]
+    return [*groups, (ALL, frames)] if len(groups) > 1 else groups
 
 
 def _main_row(rows: Sequence[MetricRow], variant: Variant, config: EvaluationConfig) -> MetricRow:
@@ -218,7 +220,7 @@ def _spread(
                 getattr(score.metrics, name)
                 for frame in run
                 for score in frame.scores
-                if frame.condition == condition
+                if condition in (ALL, frame.condition)
                 and (score.variant, score.cap_m) == (variant, config.main_cap_m)
             ]
         )

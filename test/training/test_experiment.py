@@ -396,7 +396,7 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     assert (out / 'results.md').read_text() in text
     assert result.command.startswith('python -m training.experiment --preset tiny --out')
     found = {(row['method'], row['scaling'], row['condition']) for row in result.rows}
-    assert len(found) == len(result.rows) == (6 + 5) * 2
+    assert len(found) == len(result.rows) == (6 + 5) * 3
     assert ('ssd_teacher', 'metric', 'night') in found
     assert ('monodepth2', 'metric', 'night') not in found
     assert 'trained from scratch' in result.notes

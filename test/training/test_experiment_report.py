@@ -184,7 +184,7 @@ def test_the_record_holds_every_row_and_what_made_it(experiment, tmp_path):
         'synthetic: SynthDrive, 1 frames of 1 streets to train on (day-clear); '
         '4 frames of 2 streets to test on (day-clear, night)'
     )
-    assert len(result.rows) == (len(GUESSES) * 2 + 1 + 3 * 2) * 2  # mono has no metric rows
+    assert len(result.rows) == (len(GUESSES) * 2 + 1 + 3 * 2) * 3  # mono has no metric rows
     row = next(row for row in result.rows if row['method'] == 'teacher')
     assert (row['scaling'], row['condition'], row['seeds']) == ('metric', 'day-clear', 2)
     assert row['abs_rel'] == pytest.approx(0.25)

@@ -49,11 +49,30 @@ def test_a_row_holds_mean_interval_and_frames(scored):
 
 def test_each_condition_stands_for_itself(scored):
     rows = table_rows([ScoredMethod(name='a', runs=(scored(FACTORS),))], CONFIG)
-    assert [row['condition'] for row in rows] == 2 * ['day-clear', 'night', 'night-rain']
+    assert [row['condition'] for row in rows] == 2 * ['day-clear', 'night', 'night-rain', 'all']
     night = row_of(rows, condition='night')  # without night-rain
     assert (night['frames'], night['streets']) == (2, 1)
     assert night['abs_rel'] == pytest.approx(1.0)
     assert night['abs_rel_low'] is None
+
+
+def test_all_conditions_together_count_frame_by_frame(scored):
+    near = {key: row for key, row in FACTORS.items() if key[1] != 'night-rain'}  # within the cap
+    farther = {key: [1.2 * factor for factor in row] for key, row in near.items()}
+    runs = scored(near), scored(farther)
+    row = row_of(table_rows([ScoredMethod(name='a', runs=runs)], CONFIG), condition='all')
+    assert (row['frames'], row['streets']) == (6, 2)
+    # Factors 1.1, 1.3 and 2 are off by 1.4 / 3 on average, and the others by 0.88 / 3 more.
+    assert row['abs_rel'] == pytest.approx(1.4 / 3 + 0.44 / 3)
+    assert row['abs_rel_sd'] == pytest.approx(0.88 / 3 / 2**0.5)
+    pair = (ScoredMethod(name=name, runs=(run,)) for name, run in zip('ab', runs, strict=True))
+    assert difference_cells([tuple(pair)], CONFIG)['a minus b, metric', 'all'][:8] == '-0.293 ('
+
+
+def test_one_condition_alone_is_not_told_twice(scored):
+    day = {key: factors for key, factors in FACTORS.items() if key[1] == 'day-clear'}
+    rows = table_rows([ScoredMethod(name='a', runs=(scored(day),))], CONFIG)
+    assert {row['condition'] for row in rows} == {'day-clear'}
 
 
 def test_seeds_are_averaged_and_their_spread_told(scored):
@@ -84,10 +103,10 @@ def test_tables_have_methods_down_and_conditions_across(scored):
     unitless = ScoredMethod(name='b', runs=(scored(FACTORS),), metric=False)
     runs = tuple(scored(scaled_by(factor)) for factor in (1.0, 1.2))
     text = tables(table_rows([ScoredMethod(name='a', runs=runs), unitless], CONFIG))
-    assert text.count('|  | day-clear | night | night-rain |') == 6
+    assert text.count('|  | day-clear | night | night-rain | all |') == 6
     assert text.startswith(
         '**absRel, metric**\n\n'
-        '|  | day-clear | night | night-rain |\n| --- | ---: | ---: | ---: |\n'
+        '|  | day-clear | night | night-rain | all |\n| --- | ---: | ---: | ---: | ---: |\n'
         '| a | 0.320 ± 0.170 (0.210 to 0.430) | 1.200 ± 0.283 | '
     )
     assert text.count('| b |') == 3
@@ -100,7 +119,7 @@ def test_a_method_is_compared_with_another_on_the_same_frames(scored):
     cells = difference_cells([(better, guess)], CONFIG)
     assert list(cells) == [
         ('a minus flat road, metric', condition)
-        for condition in ('day-clear', 'night', 'night-rain')
+        for condition in ('day-clear', 'night', 'night-rain', 'all')
     ]
     # 0.1 and 0.3 against 0.65 and 0.95.
     assert cells['a minus flat road, metric', 'day-clear'] == '-0.600 (-0.650 to -0.550)'
