@@ -42,9 +42,11 @@ nav ol { margin: 0; padding-left: 1.6rem; }
 main { min-width: 0; }
 .wide { max-height: 34rem; overflow: auto; margin-bottom: 1rem; width: fit-content;
   max-width: 100%; }
-th { position: sticky; top: 0; background: var(--ground); }
+th { position: sticky; top: 0; z-index: 1; background: var(--ground); }
+td:first-child { position: sticky; left: 0; background: var(--ground); }
 th:first-child, td:first-child { padding-left: 0; }
-td small { color: var(--faint); }
+td { vertical-align: top; }
+td small { display: block; color: var(--faint); }
 figure { max-width: 960px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 1rem; margin: 0;
   padding: .6rem .8rem; background: var(--panel); font-size: 13px; }
@@ -198,7 +200,8 @@ def _table_of(result: Result) -> str:
 def _section(name: str, result: Result, docs: Path) -> str:
     figures = ''.join(
         f'<figure><a href="images/{plot.name}"><img alt="{escape(result.title)}" '
-        f'src="images/{plot.name}"></a></figure>\n'
+        f'src="images/{plot.name}"></a><figcaption>{plot.name}, drawn by the command below'
+        '</figcaption></figure>\n'
         for plot in plots_of(result, docs)
     )
     origin = {
