@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.config import load_yaml
-from ssd_depth_core.data.index import IndexLine, read_header, read_lines, Split, SPLITS
+from ssd_depth_core.data.appearances import instant_of
+from ssd_depth_core.data.index import read_header, read_lines, Split, SPLITS
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.gdt.exact_frames import ExactDepth
 from ssd_depth_core.gdt.procedural import ProceduralTranslator
@@ -77,7 +78,7 @@ def translation_sheet(index: Path, split: Split, frames: Sequence[int]) -> NDArr
     clear = [line for line in lines if line.condition == 'day-clear']
     if not frames or not 0 <= min(frames) <= max(frames) < len(clear):
         raise ValueError(f'--frames must be in 0..{len(clear) - 1}, got {list(frames)}')
-    twins = {(_instant(line), line.condition): line for line in lines}
+    twins = {(instant_of(line), line.condition): line for line in lines}
     rows = []
     for number in frames:
         line = clear[number]
@@ -95,7 +96,7 @@ def translation_sheet(index: Path, split: Split, frames: Sequence[int]) -> NDArr
         ]
         made = translator.translate(requests)
         rows.append([picture, *(translation.picture for translation in made)])  # type: ignore[union-attr]
-        rendered = [twins.get((_instant(line), condition)) for condition in config.conditions]
+        rendered = [twins.get((instant_of(line), condition)) for condition in config.conditions]
         blank = np.full_like(picture, 255)
         rows.append([picture, *(source.read_image(twin) if twin else blank for twin in rendered)])
     pictures = np.concatenate([np.concatenate(row, axis=1) for row in rows])
@@ -106,11 +107,6 @@ def translation_sheet(index: Path, split: Split, frames: Sequence[int]) -> NDArr
         font, black = cv2.FONT_HERSHEY_SIMPLEX, (0, 0, 0)
         cv2.putText(head, label, (left, LABEL_PX - 4), font, 0.4, black, 1, cv2.LINE_AA)
     return np.concatenate([head, pictures])
-
-
-def _instant(line: IndexLine) -> tuple[str, str, int]:
-    """Name what twins share: their scenes' names differ by the condition at the end."""
-    return line.scene.removesuffix(f'-{line.condition}'), line.channel, line.timestamp_us
 
 
 if __name__ == '__main__':

@@ -141,7 +141,7 @@ class TwinPictures:
         self._reader = FrameReader(source, resize)
         self._twins: dict[tuple[str, str, int], dict[Condition, IndexLine]] = defaultdict(dict)
         for line in lines:
-            self._twins[_instant_of(line)][line.condition] = line
+            self._twins[instant_of(line)][line.condition] = line
 
     def conditions_of(self, line: IndexLine) -> set[Condition]:
         """List the other conditions in which a frame was rendered.
@@ -152,7 +152,7 @@ class TwinPictures:
         Returns:
             Possibly none.
         """
-        return set(self._twins.get(_instant_of(line), ())) - {line.condition}
+        return set(self._twins.get(instant_of(line), ())) - {line.condition}
 
     def read(
         self, line: IndexLine, condition: Condition, size: Size, rng: np.random.Generator
@@ -171,11 +171,18 @@ class TwinPictures:
         Raises:
             BrokenFrameError: If the file is missing or damaged.
         """
-        twin = self._twins[_instant_of(line)][condition]
+        twin = self._twins[instant_of(line)][condition]
         (picture,) = self._reader.read(twin, twin.size, size)
         return Appearance(picture=picture, weight=1.0)
 
 
-def _instant_of(line: IndexLine) -> tuple[str, str, int]:
-    """Name what twins share: `street-0003` of `street-0003-night`, the camera and the time."""
+def instant_of(line: IndexLine) -> tuple[str, str, int]:
+    """Name what twins of a rendered set share.
+
+    Args:
+        line: Of one of them.
+
+    Returns:
+        The street (`street-0003` of `street-0003-night`), the camera, and the time [us].
+    """
     return line.scene.removesuffix(f'-{line.condition}'), line.channel, line.timestamp_us
