@@ -1,9 +1,11 @@
 """Layers of an ONNX graph: what they are called, which stay float, and one of them in int8 alone.
 
 A quantised graph is the float one with pairs of QuantizeLinear and DequantizeLinear on edges (of
-weights the second alone). Its nodes keep their names, so the two can be compared node by node.
+weights the second alone), before some of which activations are smoothed. Its nodes keep their
+names, so the two can be compared node by node.
 """
 
+import ast
 from collections.abc import Iterable
 import copy
 
@@ -12,26 +14,35 @@ import onnx
 WEIGHTED = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
 """Operators whose second input is the weight."""
 PAIR = ('QuantizeLinear', 'DequantizeLinear')
+SCOPES = 'pkg.torch.onnx.name_scopes'
+"""Where torch's exporter writes the modules that a node is of, outermost first, and its call."""
 ALONE = 'int8/'
 """Begins the names of tensors that `alone_in_int8` brings into the float graph."""
 
 
 def layer_names(network: onnx.ModelProto) -> dict[str, str]:
-    """Call layers by their weights: torch's exporter numbers nodes anew each time.
+    """Call layers as in torch: its exporter numbers nodes by what else is in the graph.
 
     Args:
         network: In float.
 
     Returns:
-        By the node's name: its weight's, or the node's own where it has none.
+        By the node's name: its weight's, e.g. `network.head.weight`; where it has none, or one
+        that the exporter folded, its module and call, e.g. `network.decoder/add_3`; where the
+        file does not say these, the node's own.
     """
     constants = {tensor.name for tensor in network.graph.initializer}
-    return {
-        node.name: node.input[1]
-        if node.op_type in WEIGHTED and node.input[1] in constants
-        else node.name
-        for node in network.graph.node
-    }
+    names = {}
+    for node in network.graph.node:
+        weight = node.input[1] if node.op_type in WEIGHTED else ''
+        scopes = [entry.value for entry in node.metadata_props if entry.key == SCOPES]
+        if weight in constants and '.' in weight:  # a parameter's path
+            names[node.name] = weight
+        elif scopes:
+            names[node.name] = '/'.join(filter(None, ast.literal_eval(scopes[0])[-2:]))
+        else:
+            names[node.name] = node.name
+    return names
 
 
 def output_nodes(network: onnx.ModelProto) -> set[str]:
@@ -93,7 +104,7 @@ def alone_in_int8(
         (place, node) for place, node in enumerate(mixed.graph.node) if node.name == name
     )
     source = next(node for node in quantized.graph.node if node.name == name)
-    chain = _pairs_before(quantized, source)
+    chain = _nodes_between(kept, quantized, source)
 
     def renamed(tensors: Iterable[str]) -> list[str]:
         return [tensor if tensor in kept else ALONE + tensor for tensor in tensors]
@@ -118,13 +129,15 @@ def _producers(network: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {tensor: node for node in network.graph.node for tensor in node.output}
 
 
-def _pairs_before(quantized: onnx.ModelProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """List what lies between a node and the float tensors that it reads, in order."""
+def _nodes_between(
+    tensors: set[str], quantized: onnx.ModelProto, node: onnx.NodeProto
+) -> list[onnx.NodeProto]:
+    """List what lies between float tensors and a node that reads them, in order."""
     producers = _producers(quantized)
     todo, found = list(node.input), set()
     while todo:
-        before = producers.get(todo.pop())
-        if before is not None and before.op_type in PAIR and before.name not in found:
-            found.add(before.name)
-            todo.extend(before.input)
+        tensor = todo.pop()
+        if tensor in producers and tensor not in tensors:
+            found.add(producers[tensor].name)
+            todo.extend(producers[tensor].input)
     return [node for node in quantized.graph.node if node.name in found]

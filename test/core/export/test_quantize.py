@@ -144,6 +144,41 @@ def test_layers_named_stay_float(network, images):
         quantize.quantize_network(network, images, ['midle.weight'])
 
 
+@pytest.mark.slow
+def test_a_transformer_computes_nearly_the_same_and_its_layers_are_ranked(tmp_path):
+    pytest.importorskip('timm')
+    pytest.importorskip('onnxscript')
+    from ssd_depth_core.export.int8_gate import rank_layers
+    from ssd_depth_core.export.onnx import write_onnx
+    from ssd_depth_core.models.depth_net import DepthNetConfig
+    from ssd_depth_core.models.dpt_decoder import DptConfig
+    from ssd_depth_core.models.factory import build_depth_net
+
+    model = DepthNetConfig(
+        encoder='vit_small_patch14_dinov2',
+        encoder_options={'depth': 4, 'embed_dim': 24, 'num_heads': 2},
+        decoder='dpt',
+        dpt=DptConfig(taps=(1, 2, 3, 4), channels=(8, 8, 16, 16), features=8, batch_norm=False),
+        input_height=28,
+        input_width=56,
+    )
+    torch.manual_seed(0)
+    write_onnx(build_depth_net(model).eval(), tmp_path / 'vit.onnx')
+    network = onnx.load(tmp_path / 'vit.onnx')
+    noise = np.random.default_rng(0).normal(size=(12, 3, 28, 56)).astype(np.float32)
+    quantized = quantize.quantize_network(network, list(noise))
+    onnx.checker.check_model(quantized)
+    assert any('smooth' in node.name for node in quantized.graph.node)
+    expected = predict(network, noise)[0]
+    for runtime in RUNTIMES:
+        np.testing.assert_allclose(predict(quantized, noise, runtime)[0], expected, rtol=0.05)
+    ranked = rank_layers(network, quantized, list(noise[:2]))
+    assert 0 < ranked[0].error < 0.05
+    assert {layer.layer for layer in ranked} > {
+        *('network.decoder.head.0.weight', 'network.encoder.backbone.blocks.3.attn.qkv/linear_12'),
+    }
+
+
 # The files.
 
 

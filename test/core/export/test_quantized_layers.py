@@ -18,10 +18,9 @@ def network(three_layers):
 
 @pytest.fixture
 def quantized(network):
-    """Read the image by one pair, middle's weight as int8, and give it another bias."""
+    """Read the image by one pair; give middle smoothed inputs, int8 weights and another bias."""
     result = onnx.ModelProto()
     result.CopyFrom(network)
-    nodes = {node.name: node for node in result.graph.node}
     weight = next(c for c in result.graph.initializer if c.name == 'middle.weight')
     levels = np.round(onnx.numpy_helper.to_array(weight) * 127).astype(np.int8)
     weight.CopyFrom(onnx.numpy_helper.from_array(levels, 'levels'))
@@ -29,7 +28,8 @@ def quantized(network):
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(4, 0.25, np.float32), 'middle.bias'))
     for name, value in (
         ('step', np.float32(STEP)),
-        ('fine', np.float32(1 / 127)),
+        ('fine', np.float32(0.5 / 127)),
+        ('two', np.float32(2)),
         ('zero', np.int8(0)),
     ):
         result.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), name))
@@ -43,8 +43,11 @@ def quantized(network):
     result.graph.node.insert(
         2, node('DequantizeLinear', ['levels', 'fine', 'zero'], ['w'], 'DequantizeLinear_weight')
     )
+    place = [node.name for node in result.graph.node].index('conv_2')
+    result.graph.node.insert(place, node('Mul', ['b', 'two'], ['smoothed'], 'smooth'))
+    nodes = {node.name: node for node in result.graph.node}
     nodes['conv_1'].input[0] = 'dq'
-    nodes['conv_2'].input[1] = 'w'
+    nodes['conv_2'].input[:2] = ['smoothed', 'w']
     onnx.checker.check_model(result)
     return result
 
@@ -62,6 +65,20 @@ def test_layers_are_called_by_their_weights(network):
     assert names['conv_1'] == 'first.weight'
     assert names['conv_3'] == 'head.weight'
     assert names['relu_1'] == 'relu_1'
+
+
+def test_layers_without_weights_of_torch_are_called_by_their_modules(network):
+    nodes = {node.name: node for node in network.graph.node}
+    for name in ('conv_1', 'conv_2', 'relu_1'):
+        scopes = "['', 'network', 'network.encoder', 'network.encoder.qkv', 'linear_3']"
+        nodes[name].metadata_props.add(key=layers.SCOPES, value=scopes)
+    weight = next(c for c in network.graph.initializer if c.name == 'first.weight')
+    weight.name = nodes['conv_1'].input[1] = 'val_75'  # folded by the exporter
+    names = layers.layer_names(network)
+    assert names['conv_1'] == names['relu_1'] == 'network.encoder.qkv/linear_3'
+    assert names['conv_2'] == 'middle.weight'
+    nodes['exp'].metadata_props.add(key=layers.SCOPES, value="['', 'exp']")
+    assert layers.layer_names(network)['exp'] == 'exp'
 
 
 def test_the_outputs_begin_with_the_last_weights(network):
