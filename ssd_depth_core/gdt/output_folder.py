@@ -204,20 +204,22 @@ def _check_same(path: Path, config: dict[str, Any]) -> None:
     Conditions may be added, and what `MAY_CHANGE` names may change.
     """
     check_file(path, 'config of the pictures', 'choose another --out')
-    before, now = read_yaml(path), flattened(config)
-    added = config['conditions'].keys() - before.get('conditions', {}).keys()
-    new = tuple(
+    before = read_yaml(path)
+    had, has = before.get('conditions', {}).keys(), config['conditions'].keys()
+    # Of a condition that is added nothing is changed; of one that is left out, its name says all.
+    apart = tuple(
         f'{part}.{condition}.'
         for part in ('conditions', 'data.image_prompts')
-        for condition in added
+        for condition in had ^ has
     )
-    old = flattened(before)
+    old, now = flattened(before), flattened(config)
     changes = {
         name: f'{name} {old.get(name)!r} -> {now.get(name)!r}'
         for name in sorted(old.keys() | now.keys())
-        if old.get(name) != now.get(name) and not name.startswith(new)
+        if old.get(name) != now.get(name) and not name.startswith(apart)
     }
-    other = [change for name, change in changes.items() if name not in MAY_CHANGE]
+    other = [f'conditions lack {", ".join(sorted(had - has))}'] if had - has else []
+    other += [change for name, change in changes.items() if name not in MAY_CHANGE]
     if other:
         reason = f' ({_BATCH_SIZE})' if 'batch_size' in changes else ''
         raise ValueError(

@@ -270,7 +270,7 @@ def test_what_is_made_is_not_made_again_and_a_condition_may_be_added(
     assert len(captions) == 6  # those of the first run
     status, words = run(*options, '--set', 'diffusion.num_inference_steps=3')
     assert status == 2
-    assert 'another config or data set: conditions.snow' in words
+    assert 'another config or data set: conditions lack snow; diffusion.' in words
     assert 'diffusion.num_inference_steps 2 -> 3' in words
 
 

@@ -147,7 +147,7 @@ def test_pictures_of_another_config_are_refused_by_the_fields_that_differ(tmp_pa
     changed = {**CONFIG, 'conditions': {'night': {'strength': 0.5, 'phrases': ['x']}}}
     with pytest.raises(ValueError, match=r'conditions.night.strength 1.0 -> 0.5'):
         made_so_far(tmp_path, changed)
-    with pytest.raises(ValueError, match=r'conditions.night.phrases'):
+    with pytest.raises(ValueError, match=r': conditions lack night; set that back'):
         made_so_far(tmp_path, {**CONFIG, 'conditions': {'fog': {'strength': 1.0}}})
     assert yaml.safe_load((tmp_path / 'config.yaml').read_text()) == CONFIG
 
@@ -159,8 +159,28 @@ def test_conditions_may_be_added(tmp_path):
     with open_output(tmp_path, more) as folder:
         assert len(folder.lines) == 1
     assert yaml.safe_load((tmp_path / 'config.yaml').read_text()) == more
-    with pytest.raises(ValueError, match='conditions.fog.strength 1.0 -> None'):
-        made_so_far(tmp_path, CONFIG)
+
+
+def test_fewer_conditions_are_refused_by_their_names_alone(tmp_path):
+    names = ('night', 'fog', 'snow')
+    numbers = {'strength': 1.0, 'phrases': ['a', 'b'], 'exposure': {'spread': 0.25}}
+    more = {
+        **CONFIG,
+        'conditions': dict.fromkeys(names, numbers),
+        'data': {'image_prompts': {name: {'number': 3} for name in names}},
+    }
+    with open_output(tmp_path, more) as folder:
+        folder.add([made('a')])
+    fewer = {**more, 'conditions': {'night': numbers}}
+    fewer['data'] = {'image_prompts': {'night': {'number': 3}}}
+    message = (
+        'holds pictures of another config or data set: conditions lack fog, snow; set that back, '
+        'or choose another --out$'
+    )
+    with pytest.raises(ValueError, match=message):
+        made_so_far(tmp_path, fewer)
+    with pytest.raises(ValueError, match=r': conditions lack fog, snow; seed 1 -> 2; set that'):
+        made_so_far(tmp_path, {**fewer, 'seed': 2})
 
 
 def test_a_photograph_more_is_refused_and_those_of_an_added_condition_are_not(tmp_path):
