@@ -22,8 +22,9 @@ WORST_ERROR = 0.5
 _SPARSE = 0.05  # below this share of pixels with truth, they are drawn as dots
 _DOT_PX = 2
 _GAP = 4
-# Even steps of lightness, also to the colour-blind: bright is near, and bright is wrong.
+# Even steps of lightness, also to the colour-blind: bright is near, wrong, sure.
 _DEPTH_MAP, _ERROR_MAP = cv2.COLORMAP_VIRIDIS, cv2.COLORMAP_INFERNO
+_CONFIDENCE_MAP = cv2.COLORMAP_CIVIDIS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,23 +109,42 @@ def draw_frame(
     size = (WIDTH, round(WIDTH * image.shape[0] / image.shape[1]))
     picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     predicted = cv2.resize(colour_depth(depth), size, interpolation=cv2.INTER_NEAREST)
-    rows, columns = scored_pixels(truth, config)
-    t = truth[rows, columns]
-    d = np.nan_to_num(sample_aligned(depth, rows, columns, truth.shape), nan=config.main_cap_m)
-    d = np.clip(d, config.min_depth_m, config.main_cap_m)
-    overlay = _dots if len(t) < _SPARSE * truth.size else _area
-    seen = np.zeros(truth.shape, bool)
-    seen[rows, columns] = True
+    error = error_map(depth, truth, config)
+    seen = ~np.isnan(error)
+    overlay = _dots if seen.sum() < _SPARSE * truth.size else _area
     # Dim and grey, so that the colours are those of the values alone.
     grey = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None] // 2, 3, axis=2)
     cells = [
         picture,
         predicted,
-        overlay(grey, seen, colour_depth(t)),
-        overlay(grey, seen, colour_error(np.abs(d - t) / t)),
+        overlay(grey, seen, colour_depth(truth[seen])),
+        overlay(grey, seen, colour_error(error[seen])),
     ]
     gap = np.full((size[1], _GAP, 3), 255, np.uint8)
     return np.hstack([part for cell in cells for part in (cell, gap)][:-1])
+
+
+def error_map(
+    depth: NDArray[np.floating], truth: NDArray[np.floating], config: EvaluationConfig
+) -> NDArray[np.float64]:
+    """Measure relative errors where they are scored.
+
+    Args:
+        depth: Predicted, (h, w) over the whole picture [m]; NaN beyond range.
+        truth: (H, W) [m]; NaN or inf where unknown.
+        config: Says which pixels are scored, and up to where.
+
+    Returns:
+        |d - d*| / d*, (H, W); NaN where nothing is scored. The mean of the others is the frame's
+        plain absRel where the main cap is the largest.
+    """
+    rows, columns = scored_pixels(truth, config)
+    t = truth[rows, columns].astype(np.float64)
+    d = np.nan_to_num(sample_aligned(depth, rows, columns, truth.shape), nan=config.main_cap_m)
+    d = np.clip(d, config.min_depth_m, config.main_cap_m)
+    errors = np.full(truth.shape, np.nan)
+    errors[rows, columns] = np.abs(d - t) / t
+    return errors
 
 
 def colour_depth(depth: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -153,6 +173,18 @@ def colour_error(error: NDArray[np.floating]) -> NDArray[np.uint8]:
         Same shape and 3 more, RGB.
     """
     return _coloured(np.minimum(error / WORST_ERROR, 1.0), _ERROR_MAP)
+
+
+def colour_confidence(confidence: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Colour confidence, unsure dark and sure bright.
+
+    Args:
+        confidence: Any shape, in [0, 1].
+
+    Returns:
+        Same shape and 3 more, RGB.
+    """
+    return _coloured(confidence, _CONFIDENCE_MAP)
 
 
 def _coloured(share: NDArray[np.floating], colour_map: int) -> NDArray[np.uint8]:

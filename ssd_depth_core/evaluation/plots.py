@@ -60,22 +60,59 @@ def colour_scales() -> str:
     with rc_context(STYLE):
         figure = Figure(figsize=(7, 0.8), layout='constrained')
         depth, error = figure.subplots(1, 2)
-        figure.colorbar(
-            ScalarMappable(LogNorm(NEAREST_M, FARTHEST_M), 'viridis_r'),
-            cax=depth,
-            orientation='horizontal',
-            label='depth [m]; black: beyond range',
-            ticks=(2, 5, 10, 20, 40, 80),
-            format='%g',
-        )
-        depth.minorticks_off()
-        figure.colorbar(
-            ScalarMappable(Normalize(0, 100 * WORST_ERROR), 'inferno'),
-            cax=error,
-            orientation='horizontal',
-            label='relative error [%]',
-        )
+        draw_depth_scale(depth, 'depth [m]; black: beyond range')
+        draw_error_scale(error, 'relative error')
         return _svg(figure)
+
+
+def draw_depth_scale(axes: Axes, label: str) -> None:
+    """Fill axes with the colours of `pictures.colour_depth`.
+
+    Args:
+        axes: To fill.
+        label: Below them.
+    """
+    scale = LogNorm(NEAREST_M, FARTHEST_M)
+    _draw_scale(axes, scale, 'viridis_r', label, (2, 5, 10, 20, 40, 80))
+    axes.minorticks_off()
+
+
+def draw_error_scale(axes: Axes, label: str) -> None:
+    """Fill axes with the colours of `pictures.colour_error`.
+
+    Args:
+        axes: To fill.
+        label: Below them.
+    """
+    ticks = [0, WORST_ERROR / 2, WORST_ERROR]
+    _draw_scale(axes, Normalize(0, WORST_ERROR), 'inferno', label, ticks)
+    # The brightest colour is of all that is worse, too.
+    axes.set_xticks(ticks, ['0', f'{ticks[1]:g}', f'≥ {WORST_ERROR:g}'])
+
+
+def draw_confidence_scale(axes: Axes, label: str) -> None:
+    """Fill axes with the colours of `pictures.colour_confidence`.
+
+    Args:
+        axes: To fill.
+        label: Below them.
+    """
+    _draw_scale(axes, Normalize(0, 1), 'cividis', label, (0, 0.5, 1))
+
+
+def _draw_scale(
+    axes: Axes, scale: Normalize, colours: str, label: str, ticks: Sequence[float]
+) -> None:
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.colorbar(
+        ScalarMappable(scale, colours),
+        cax=axes,
+        orientation='horizontal',
+        label=label,
+        ticks=ticks,
+        format='%g',
+    )
 
 
 def _by_condition(evaluation: Evaluation) -> Figure:
