@@ -1,4 +1,4 @@
-"""Low-rank adapters: a large encoder learns one robot's camera with a hundredth of its weights.
+"""Low-rank adapters: a large encoder learns one robot's camera with 1 % of its weights or less.
 
     W x  becomes  W x + (alpha / rank) B A x,    A (rank, in) random, B (out, rank) zero at first
 

@@ -321,14 +321,20 @@ def test_what_is_not_there_is_refused(make_index, networks, tmp_path):
     refused('is clear, and loss.distribution_weight is 0.01', never, night, out, networks)
 
 
+def shipped(pytestconfig, name):
+    return load_yaml(AdaptationConfig, pytestconfig.rootpath / f'config/train/{name}.yaml')
+
+
 def test_the_shipped_config_is_the_papers(pytestconfig):
-    loaded = load_yaml(AdaptationConfig, pytestconfig.rootpath / 'config/train/adapt_student.yaml')
+    loaded = shipped(pytestconfig, 'adapt_student')
     assert loaded.loss == AdaptationLossConfig()
     assert (loaded.loop.max_epochs, loaded.loop.decay_fractions) == (10, (0.5,))
     assert loaded.data == AdverseConfig(triplets=TripletConfig(noise=0.5, neighbours=False))
-    changed = load_yaml(
-        AdaptationConfig,
-        pytestconfig.rootpath / 'config/train/adapt_student.yaml',
-        ('adapters={rank: 4}',),
-    )
-    assert changed.adapters == AdapterConfig(rank=4)
+    assert loaded.adapters is None
+
+
+def test_one_robots_camera_takes_adapters_on_the_same_objective(pytestconfig):
+    usual, camera = (shipped(pytestconfig, f'adapt_{name}') for name in ('student', 'camera'))
+    assert camera.adapters == AdapterConfig()
+    assert replace(camera, adapters=None, loop=usual.loop) == usual
+    assert camera.loop.learning_rate_factors == {'network.encoder': 1.0}
