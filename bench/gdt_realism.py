@@ -58,6 +58,16 @@ SEED = 0
 SHEET_FRAMES = 6
 SHEET_WIDTH_PX = 224
 """Of each picture of the contact sheet."""
+NOTES = (
+    'Distances are squared kernel distances (KID) to real pictures of the condition, unbiased: '
+    'chance alone gives 0 within the error, as the real twins show. `encoder` compares channel '
+    "means and deviations of the shipped student's encoder, which learnt to see depth through "
+    'night and rain and is blind to some of what tells them from the day; `statistics` compares '
+    'tones, colours and detail. The two scales differ and compare within a column only. '
+    '`accepted` is the share that the gate lets through; the scores after it are medians. Its eye '
+    'is the shipped student, whose own errors at night are in them: the real twins say how much. '
+    'Clear frames are rejected because nothing was translated.'
+)
 GATE_SCORES = ('trust', 'log_error', 'ordinal_agreement', 'edge_f1', 'sharpness')
 
 Picture = NDArray[np.uint8]
@@ -249,6 +259,33 @@ def draw_sheet(rows: Sequence[Sequence[Picture]], titles: Sequence[str]) -> Pict
     return np.concatenate([header, *lines])
 
 
+def distances_to(
+    real: Sequence[Picture],
+    made: dict[str, list[Picture]],
+    usual: Sequence[Picture],
+    describers: dict[str, Describe],
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Measure how far pictures are from real ones.
+
+    Args:
+        real: Of other streets.
+        made: By who made them.
+        usual: Real ones to train on, whose features set the scale.
+        describers: What features are compared, by name.
+
+    Returns:
+        By who made them and by features: distance and error.
+    """
+    distances: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in made}
+    for features, describe in describers.items():
+        scale = scale_of(describe(usual))
+        reference = scale(describe(real))
+        for name, pictures in made.items():
+            found = realism_distance(scale(describe(pictures)), reference, seed=SEED)
+            distances[name][features] = (found.distance, found.error)
+    return distances
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write what was found.
 
@@ -258,20 +295,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
-    parser.add_argument('--data', type=Path, nargs='+', required=True, help='rendered sets')
-    parser.add_argument('--config', type=Path, required=True, help='of the translation')
-    parser.add_argument(
-        '--set', action='append', default=[], metavar='FIELD=VALUE', help='replace one field of it'
-    )
-    parser.add_argument(
-        '--features', type=Path, required=True, help='checkpoint of the depth network that sees'
-    )
-    parser.add_argument('--frames', type=int, default=128, help='to translate, at most')
-    parser.add_argument('--device', default='cpu', help='of the diffusion (default: cpu)')
-    parser.add_argument('--json', type=Path, required=True, help='where the figures go')
-    parser.add_argument('--plot', type=Path, help='where the contact sheet goes')
-    args = parser.parse_args(argv)
+    args = _parse(argv)
     config = load_yaml(TranslateConfig, args.config, tuple(args.set))
 
     # 1. Who translates, and who looks.
@@ -312,13 +336,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         real = [read_image(frame, condition) for frame in halves.compared]
         usual = [frame for frame in training_frames if condition in frame.line.conditions]
         some = [read_image(frame, condition) for frame in spread(usual, len(real))]
-        distances: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in made}
-        for features, describe in describers.items():
-            scale = scale_of(describe(some))
-            reference = scale(describe(real))
-            for name, pictures in made.items():
-                found = realism_distance(scale(describe(pictures)), reference, seed=SEED)
-                distances[name][features] = (found.distance, found.error)
+        distances = distances_to(real, made, some, describers)
         for name, pictures in made.items():
             verdicts = judge(gate, requests, pictures)
             rows.append(row_of(condition, name, distances[name], verdicts))
@@ -338,16 +356,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         data=f'synthetic: {len(frames)} held-out clear frames translated, compared with '
         f'{len(halves.compared)} pictures of other held-out streets; {describe_sets(held_out)}',
         rows=tuple(rows),
-        notes='Distances are squared kernel distances (KID) to real pictures of the condition, '
-        'unbiased: chance alone gives 0 within the error, as the real twins show. `encoder` '
-        "compares channel means and deviations of the shipped student's encoder, which learnt "
-        'to see depth through night and rain and is blind to some of what tells them from the '
-        'day; `statistics` compares tones, colours and detail. The two scales differ and compare '
-        'within a column only. `accepted` is the share that the gate lets through; the scores '
-        'after it are medians. Its eye is the shipped student, whose own errors at night are in '
-        'them: the real twins say how much. Clear frames are rejected because nothing was '
-        'translated. '
-        f'{describe_training(Path(config.diffusion.model))}',
+        notes=f'{NOTES} {describe_training(Path(config.diffusion.model))}',
         **provenance(),
     )
     write_result(result, args.json)
@@ -355,6 +364,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.plot.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(args.plot), draw_sheet(sheet, titles)[..., ::-1])
     return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
+    parser.add_argument('--data', type=Path, nargs='+', required=True, help='rendered sets')
+    parser.add_argument('--config', type=Path, required=True, help='of the translation')
+    parser.add_argument(
+        '--set', action='append', default=[], metavar='FIELD=VALUE', help='replace one field of it'
+    )
+    parser.add_argument(
+        '--features', type=Path, required=True, help='checkpoint of the depth network that sees'
+    )
+    parser.add_argument('--frames', type=int, default=128, help='to translate, at most')
+    parser.add_argument('--device', default='cpu', help='of the diffusion (default: cpu)')
+    parser.add_argument('--json', type=Path, required=True, help='where the figures go')
+    parser.add_argument('--plot', type=Path, help='where the contact sheet goes')
+    return parser.parse_args(argv)
 
 
 if __name__ == '__main__':

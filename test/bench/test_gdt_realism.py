@@ -9,11 +9,13 @@ for name in ('torch', 'timm', 'accelerate', 'diffusers', 'onnxruntime'):
 
 from ssd_depth_core.data.rendered import Frame, FrameLine, read_frames  # noqa: E402
 from ssd_depth_core.gdt.acceptance import Verdict  # noqa: E402
+from ssd_depth_core.gdt.realism import picture_statistics  # noqa: E402
 from ssd_depth_core.gdt.translator import Translation  # noqa: E402
 
 from bench.gdt_realism import (  # noqa: E402
     city_of,
     describe_training,
+    distances_to,
     draw_sheet,
     halve,
     requests_of,
@@ -68,6 +70,20 @@ def test_translations_come_in_order_and_none_is_missed():
     assert [int(picture[0, 0, 0]) for picture in translate(Stubborn(), [5, 1, 2], 2)] == [5, 1, 2]
     with pytest.raises(ValueError, match='stubborn made no picture: too dark'):
         translate(Stubborn(), [1, 2, 3], 2)
+
+
+def test_every_maker_is_measured_by_every_feature():
+    rng = np.random.default_rng(0)
+    real, same, usual = (rng.integers(0, 256, (8, 24, 40, 3), dtype=np.uint8) for _ in range(3))
+    describers = {'statistics': picture_statistics, 'again': picture_statistics}
+    distances = distances_to(real, {'same': same, 'dark': same // 4}, usual, describers)
+    assert {name: set(of) for name, of in distances.items()} == {
+        'same': {'statistics', 'again'},
+        'dark': {'statistics', 'again'},
+    }
+    assert distances['same']['statistics'] == distances['same']['again']
+    (near, _), (far, _) = (distances[name]['again'] for name in ('same', 'dark'))
+    assert far > 10 * abs(near)
 
 
 def test_row_counts_what_was_accepted_and_takes_medians():
