@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image
 from ssd_depth_core.gdt.fitting_batches import FittingBatches
-from ssd_depth_core.gdt.local_models import loading
+from ssd_depth_core.gdt.local_models import loading, require_whole
 from ssd_depth_core.gdt.precision import dtype_of, Precision
 
 
@@ -165,11 +165,7 @@ class Blip2Captioner:
                 **local,
             )
         network, report = loaded
-        if missing := sorted(report['missing_keys']):
-            raise ValueError(
-                f'captioner {config.model} lacks {len(missing)} weights, such as {missing[0]}; '
-                'it was saved from another architecture'
-            )
+        require_whole('captioner', config.model, report['missing_keys'])
         self._network = network.to(self._device).eval()
 
     def caption(self, pictures: Sequence[NDArray[np.uint8]]) -> list[str | None]:

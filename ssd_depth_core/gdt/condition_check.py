@@ -1,12 +1,13 @@
 """Does a translated picture look like its condition? By its light and colours, or by CLIP."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition, CONDITIONS
-from ssd_depth_core.gdt.local_models import loading
+from ssd_depth_core.gdt.local_models import loading, require_whole
 
 Picture = NDArray[np.uint8]
 Bounds = dict[str, tuple[float, float]]
@@ -36,6 +37,8 @@ TEXTS: dict[Condition, str] = {
     'low-sun': 'a photo of a street at sunset',
 }
 """What CLIP may choose from."""
+OTHERWISE = 'set condition_check to statistics'
+"""What does without CLIP."""
 
 
 def light_scores(picture: Picture, source: Picture) -> dict[str, float | None]:
@@ -69,6 +72,7 @@ class ClipJudge:
 
     Raises:
         FileNotFoundError: If the network, or a part of it, is not on this machine.
+        ValueError: If its files hold another one.
 
     Reference: Radford et al. 2021, arXiv 2103.00020, 3.1 (zero-shot classification).
     """
@@ -78,14 +82,25 @@ class ClipJudge:
         from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
 
         allow_cpu_torchvision()
-        from transformers import CLIPModel, CLIPProcessor
+        from transformers import AutoConfig, CLIPModel, CLIPProcessor
 
         self._device = device
-        with loading('CLIP', model, otherwise='set condition_check to statistics'):
+        local: dict[str, Any] = {'local_files_only': True}
+        with loading('CLIP', model, otherwise=OTHERWISE):
+            kind = AutoConfig.from_pretrained(model, **local).model_type
+        if kind != 'clip':  # which would then be built at full size and at random
+            raise ValueError(
+                f'clip_model {model} must be a CLIP, got {kind}; e.g. openai/clip-vit-base-patch32'
+            )
+        with loading('CLIP', model, otherwise=OTHERWISE):
             # The network first: a processor takes an unknown folder for an ill-formed hub id.
-            network = CLIPModel.from_pretrained(model, local_files_only=True, use_safetensors=True)
-            self._processor = CLIPProcessor.from_pretrained(model, local_files_only=True)
-        self._network = network.to(device).eval()  # type: ignore[arg-type]
+            loaded: Any = CLIPModel.from_pretrained(
+                model, use_safetensors=True, output_loading_info=True, **local
+            )
+            self._processor = CLIPProcessor.from_pretrained(model, **local)
+        network, report = loaded
+        require_whole('CLIP', model, report['missing_keys'])
+        self._network = network.to(device).eval()
 
     def probabilities(
         self, pictures: Sequence[Picture], conditions: Sequence[Condition]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image
 from ssd_depth_core.gdt.depth_estimator import EstimatedDepth
 from ssd_depth_core.gdt.fitting_batches import FittingBatches
-from ssd_depth_core.gdt.local_models import loading
+from ssd_depth_core.gdt.local_models import loading, require_whole
 from ssd_depth_core.gdt.patches import Tiling
 from ssd_depth_core.gdt.precision import dtype_of, Precision
 
@@ -120,12 +120,8 @@ class TransformersDepth:
                 dtype=self._dtype,
                 **local,
             )
-        missing = sorted(key for key in report['missing_keys'] if UNUSED_KEYS not in key)
-        if missing:
-            raise ValueError(
-                f'depth network {config.model} lacks {len(missing)} weights, {missing[0]} among '
-                'them; it was saved from another architecture'
-            )
+        missing = [key for key in report['missing_keys'] if UNUSED_KEYS not in key]
+        require_whole('depth network', config.model, missing)
         self._network = network.to(self._device).eval()
 
     def estimate(

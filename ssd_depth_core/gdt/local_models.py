@@ -1,6 +1,6 @@
 """One message for all the ways in which a pretrained network may not be on this machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 import re
@@ -30,15 +30,47 @@ def loading(part: str, model: str, folder: str = '', otherwise: str = '') -> Ite
         yield
     # Weights of another shape are a RuntimeError.
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        if Path(model).is_dir() or not HUB_ID.fullmatch(model):
-            remedy = 'Name a whole folder, as save_pretrained writes it'
-        else:
-            # Repositories also hold pickles, and the same weights in one file and in other types.
-            remedy = (
-                f"Fetch it with `hf download {model} --include '*.json' --include '*.txt' "
-                f"--include '{folder}*.safetensors' --exclude '*.*.safetensors'`, or name a folder"
-            )
         raise FileNotFoundError(
             f'{part} {model} is not on this machine, or not whole: {str(error).splitlines()[0]} '
-            f'{remedy}{f", or {otherwise}" if otherwise else ""}'
+            f'{remedy_for(model, folder)}{f", or {otherwise}" if otherwise else ""}'
         ) from None
+
+
+def require_whole(part: str, model: str, lacking: Iterable[str]) -> None:
+    """Require all weights of a network of transformers, which makes up those its file lacks.
+
+    Args:
+        part: What the network is called in the message.
+        model: Hub id or folder.
+        lacking: Names of weights, the `missing_keys` of its loading.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if names := sorted(lacking):
+        raise ValueError(
+            f'{part} {model} lacks {len(names)} weights, such as {names[0]}; it was saved from '
+            'another architecture'
+        )
+
+
+def remedy_for(model: str, folder: str = '') -> str:
+    """Say how to get a network.
+
+    Args:
+        model: Hub id, folder or file.
+        folder: Of the model, with a slash behind it, where not all of it is needed.
+
+    Returns:
+        A sentence without its full stop: the command that fetches it from the hub, where it may be
+        there.
+    """
+    if model.endswith('.onnx'):
+        return 'Export one with `python -m training.export`'
+    if Path(model).is_dir() or not HUB_ID.fullmatch(model):
+        return 'Name a whole folder, as save_pretrained writes it'
+    # Repositories also hold pickles, and the same weights in one file and in other types.
+    return (
+        f"Fetch it with `hf download {model} --include '*.json' --include '*.txt' "
+        f"--include '{folder}*.safetensors' --exclude '*.*.safetensors'`, or name a folder"
+    )

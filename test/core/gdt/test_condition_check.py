@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from ssd_depth_core.conditions import CONDITIONS
@@ -90,3 +92,21 @@ def test_clip_divides_one_among_all_conditions(tiny_clip):
     shares = judge.probabilities([picture] * len(CONDITIONS), CONDITIONS)
     assert sum(shares) == pytest.approx(1.0, abs=1e-5)
     assert len(set(shares)) > 1
+
+
+def test_weights_that_clip_lacks_are_never_made_up(tiny_clip, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    file = shutil.copytree(tiny_clip, tmp_path / 'clip') / 'model.safetensors'
+    weights = load_file(file)
+    del weights['visual_projection.weight']
+    save_file(weights, file, {'format': 'pt'})
+    with pytest.raises(ValueError, match='lacks 1 weights, such as visual_projection.weight'):
+        ClipJudge(str(file.parent), 'cpu')
+
+
+def test_another_kind_of_network_is_no_clip(tmp_path):
+    pytest.importorskip('transformers')
+    (tmp_path / 'config.json').write_text('{"model_type": "siglip"}')
+    with pytest.raises(ValueError, match='clip_model .* must be a CLIP, got siglip'):
+        ClipJudge(str(tmp_path), 'cpu')

@@ -217,7 +217,7 @@ def test_missing_weights_are_refused_but_those_that_midas_never_had(tiny_depth_m
     TransformersDepth(config, 'cpu')
     del tensors['head.head.0.weight']
     save_file(tensors, weights, {'format': 'pt'})
-    with pytest.raises(ValueError, match='lacks 1 weights, head.head.0.weight among them'):
+    with pytest.raises(ValueError, match='lacks 1 weights, such as head.head.0.weight'):
         TransformersDepth(config, 'cpu')
 
 
