@@ -41,7 +41,9 @@ EXTRAS = {
     # transformers: captions and depth; peft: few-step LoRAs. From Python 3.11 on, where they share
     # a hub client.
     'gdt': ['diffusers==0.42.1', 'transformers', 'peft'],
-    # The same over many processes and machines.
+    # Adapting a vision transformer to one robot's camera by low-rank adapters.
+    'adapters': ['peft'],
+    # Translation over many processes and machines.
     'ray': ['ray[data]'],
     # Patches of one look, where the mask of the student judges these and not pixels.
     'segments': ['scikit-image'],

@@ -18,10 +18,9 @@ from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.adverse import AdverseConfig, AdverseDataset
 from ssd_depth_core.data.index import read_header, read_lines
 from ssd_depth_core.data.sources import open_source
-from ssd_depth_core.data.translated import TeacherView
 from ssd_depth_core.data.triplets import TripletDataset
-from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint
 from ssd_depth_core.learning.frozen import Frozen
+from ssd_depth_core.learning.given_networks import read_metric_network, view_of
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.maps import resized
 from ssd_depth_core.learning.run_folder import RunFolder
@@ -229,14 +228,14 @@ def train_adaptation(
         FloatingPointError: If the loss stops being finite.
     """
     header, lines = read_header(index), read_lines(index, 'train')
-    network, info = _read_metric(student, 'student')
-    day_network, _ = _read_metric(teacher, 'teacher')
+    network, info = read_metric_network(student, 'student')
+    day_network, _ = read_metric_network(teacher, 'teacher')
     dataset = AdverseDataset(
         lines,
         open_source(header),
         config.data,
-        student=_view_of(network),
-        teacher=_view_of(day_network),
+        student=view_of(network.config),
+        teacher=view_of(day_network.config),
     )
     validation = validation_sets(
         header,
@@ -258,7 +257,7 @@ def train_adaptation(
                 f'{config.loss.distribution_weight}; index clear frames as well, or set it to 0'
             )
         some = spread(dataset.clear, config.num_daytime_frames)
-        plain = replace(dataset.config.plain(), **asdict(_view_of(day_network)))
+        plain = replace(dataset.config.plain(), **asdict(view_of(day_network.config)))
         frames = TripletDataset(some, open_source(header), plain)
         daytime = daytime_distribution(day_network, frames, config.loss, cpu=cpu)
     seen = [*dataset.lines, *dataset.clear] if dataset.p_clear else dataset.lines
@@ -307,17 +306,3 @@ def daytime_distribution(
         scale = metric_scale(teacher.config, K, image.shape[2:])
         total += loss.histogram(scale / predict(image).cpu())
     return total / len(frames)
-
-
-def _read_metric(path: Path, role: str) -> tuple[DepthNet, CheckpointInfo]:
-    """Load a network from a run folder or a checkpoint."""
-    network, info = load_checkpoint(RunFolder(path).checkpoint if path.is_dir() else path)
-    if network.config.output == 'relu':
-        raise ValueError(f'{role} {path} says relative depth without unit; take a metric one')
-    return network, info
-
-
-def _view_of(network: DepthNet) -> TeacherView:
-    config = network.config
-    size = config.input_height, config.input_width
-    return TeacherView(size=size, mean=config.mean, std=config.std)

@@ -9,14 +9,15 @@ from ssd_depth_core.data.appearances import TranslatedPictures
 from ssd_depth_core.data.index import read_header, read_lines
 from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.sources import open_source
-from ssd_depth_core.data.translated import TeacherView, TranslatedConfig, TranslatedDataset
+from ssd_depth_core.data.translated import TranslatedConfig, TranslatedDataset
 from ssd_depth_core.data.triplets import TripletConfig
-from ssd_depth_core.learning.checkpoint import load_checkpoint, load_pose_net
+from ssd_depth_core.learning.checkpoint import load_pose_net
 from ssd_depth_core.learning.distillation import (
     DistillationLossConfig,
     DistillationTask,
     Teacher,
 )
+from ssd_depth_core.learning.given_networks import read_metric_network, view_of
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.training import initial_network, run_training
@@ -132,7 +133,7 @@ def train_student(
         ),
         replace(config.data, triplets=triplets),
         Path(header.root),
-        teacher=None if known is None else _view_of(known.network.config),
+        teacher=None if known is None else view_of(known.network.config),
         segments=loss.reliability == 'segment' and loss.mask_rule != 'off',
     )
     if loss.mask_rule != 'off' and not dataset.has_poses and _asks_poses(loss, known):
@@ -169,13 +170,11 @@ def train_student(
 
 def _read_teacher(path: Path, loss: DistillationLossConfig) -> Teacher:
     """Load the networks that the objective asks."""
-    run = RunFolder(path) if path.is_dir() else None
-    network, info = load_checkpoint(path if run is None else run.checkpoint)
-    if network.config.output == 'relu':
-        raise ValueError(f'teacher {path} says relative depth without unit; take a metric one')
+    network, info = read_metric_network(path, 'teacher')
     if loss.mask_rule == 'off' or loss.motion == 'poses':
         return Teacher(network)
-    if run is None or not run.pose_net.exists():
+    pose_net = RunFolder(path).pose_net  # below a checkpoint there is none
+    if not pose_net.exists():
         raise ValueError(
             f'teacher {path} has no pose network for loss.mask_rule {loss.mask_rule}; give the '
             'run folder of training.train_teacher, or set loss.motion to poses'
@@ -183,7 +182,7 @@ def _read_teacher(path: Path, loss: DistillationLossConfig) -> Teacher:
     how = info.training_config.get('loss', {})
     return Teacher(
         network,
-        load_pose_net(run.pose_net),
+        load_pose_net(pose_net),
         knows_rotation=how.get('rotation') == 'poses',
         knows_distance=how.get('distance') == 'odometer',
     )
@@ -192,12 +191,6 @@ def _read_teacher(path: Path, loss: DistillationLossConfig) -> Teacher:
 def _asks_poses(loss: DistillationLossConfig, teacher: Teacher | None) -> bool:
     known = teacher is not None and (teacher.knows_rotation or teacher.knows_distance)
     return loss.motion == 'poses' or known
-
-
-def _view_of(model: DepthNetConfig) -> TeacherView:
-    return TeacherView(
-        size=(model.input_height, model.input_width), mean=model.mean, std=model.std
-    )
 
 
 def _initial_student(config: StudentConfig, teacher: Teacher | None, resume: bool) -> DepthNet:
@@ -230,11 +223,11 @@ def _semantic_encoder(
     loss, model = config.loss, config.model
     if not loss.semantic_weight:
         return None
-    seen = _view_of(model) if teacher is None else _view_of(teacher.network.config)
-    if seen != _view_of(model):
+    seen = view_of(model) if teacher is None else view_of(teacher.network.config)
+    if seen != view_of(model):
         raise ValueError(
             f'loss.semantic_weight is {loss.semantic_weight}, which needs a teacher that sees '
-            f'pictures as the student does: {seen} is not {_view_of(model)}; set it to 0'
+            f'pictures as the student does: {seen} is not {view_of(model)}; set it to 0'
         )
     if loss.semantic_weights is not None:
         return build_depth_net(replace(model, encoder_weights=loss.semantic_weights)).encoder

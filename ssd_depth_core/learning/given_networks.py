@@ -1,0 +1,42 @@
+"""Networks that a training is given to learn from, or to go on with."""
+
+from pathlib import Path
+
+from ssd_depth_core.data.translated import TeacherView
+from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint
+from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
+
+
+def read_metric_network(path: Path, role: str) -> tuple[DepthNet, CheckpointInfo]:
+    """Load a network whose depth has a unit.
+
+    Args:
+        path: Its run folder, or its checkpoint.
+        role: What it is called in messages.
+
+    Returns:
+        The network in evaluation mode, on the CPU, and how it was made.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no such checkpoint, or depth has no unit.
+    """
+    network, info = load_checkpoint(RunFolder(path).checkpoint if path.is_dir() else path)
+    if network.config.output == 'relu':
+        raise ValueError(f'{role} {path} says relative depth without unit; take a metric one')
+    return network, info
+
+
+def view_of(model: DepthNetConfig) -> TeacherView:
+    """Say what a network sees.
+
+    Args:
+        model: Its config.
+
+    Returns:
+        Size, mean and std of its input.
+    """
+    return TeacherView(
+        size=(model.input_height, model.input_width), mean=model.mean, std=model.std
+    )
