@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import onnx
 from ssd_depth_core.checks import check_file, sha256_of
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.export.parity import measure_parity, Parity
@@ -18,6 +19,9 @@ import yaml
 
 # TensorRT parses 18 in fp32 and fp16 alike; 23 brings operators that it builds in fp16 only.
 OPSET_VERSION = 18
+
+STACK_TRACE = 'pkg.torch.onnx.stack_trace'
+"""Which lines of which files called an operator: paths of the machine that exported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +74,11 @@ def write_onnx(network: DepthNet, path: Path) -> None:
         dynamic_shapes={'image': {0: torch.export.Dim('batch')}},
         verbose=False,
     )
+    model = onnx.load(path)
+    for node in model.graph.node:
+        for entry in [entry for entry in node.metadata_props if entry.key == STACK_TRACE]:
+            node.metadata_props.remove(entry)
+    onnx.save(model, path)
 
 
 def spec_of(info: CheckpointInfo, onnx_path: Path, config: ExportConfig) -> ModelSpec:

@@ -74,6 +74,13 @@ def test_the_file_is_one_opset_18_model_with_a_free_batch(exported):
     assert files == ['tiny.json', 'tiny.onnx', 'tiny.parity.json']
 
 
+def test_the_file_names_modules_but_no_path_of_this_machine(exported):
+    contents = exported[0].read_bytes()
+    assert b'network.encoder.backbone' in contents
+    assert b'depth_net.py' not in contents
+    assert b'site-packages' not in contents
+
+
 def test_the_runtimes_agree_with_torch(exported):
     assert [p.runtime.split()[0] for p in exported[1]] == ['onnxruntime', 'openvino']
     assert all(parity.error < 1e-5 for parity in exported[1])
