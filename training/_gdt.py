@@ -12,6 +12,7 @@ from ssd_depth_core.gdt.depth_estimator import DepthEstimator
 from ssd_depth_core.gdt.depth_prior import TransformersDepth
 from ssd_depth_core.gdt.diffusion import DiffusionTranslator
 from ssd_depth_core.gdt.exact_frames import ExactDepth
+from ssd_depth_core.gdt.needed_models import require_models
 from ssd_depth_core.gdt.patches import InPatches
 from ssd_depth_core.gdt.pipeline import Pipeline
 from ssd_depth_core.gdt.procedural import ProceduralTranslator
@@ -34,10 +35,12 @@ def build_pipeline(config: TranslateConfig, index: Path, device: str) -> Pipelin
         The pipeline, reproducible to the bit on one kind of machine.
 
     Raises:
-        FileNotFoundError: If the index, its data set or a model is missing.
+        FileNotFoundError: If the index or its data set is missing, or models are; all of those are
+            named before any is loaded.
         ImportError: If a model needs a library that is not installed.
         ValueError: If a model is damaged or does not fit the others.
     """
+    require_models(config)
     torch.set_num_threads(NUM_THREADS)
     torch.backends.cudnn.deterministic = True
     header = read_header(index)

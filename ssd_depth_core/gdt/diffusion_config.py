@@ -5,6 +5,9 @@ from typing import Literal
 
 from ssd_depth_core.gdt.precision import Precision
 
+LORA_WEIGHTS = 'pytorch_lora_weights.safetensors'
+"""The name under which diffusers saves a LoRA."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiffusionConfig:

@@ -5,7 +5,7 @@ Importing this waits for torch, transformers and diffusers; whoever only reads c
 
 from typing import Any
 
-from ssd_depth_core.gdt.diffusion_config import DiffusionConfig
+from ssd_depth_core.gdt.diffusion_config import DiffusionConfig, LORA_WEIGHTS
 from ssd_depth_core.gdt.local_models import loading
 from ssd_depth_core.gdt.precision import dtype_of
 from ssd_depth_core.models.torchvision_cpu import allow_cpu_torchvision
@@ -35,8 +35,6 @@ SCHEDULERS = {
     'ddim': DDIMScheduler,
     'lcm': LCMScheduler,
 }
-LORA_WEIGHTS = 'pytorch_lora_weights.safetensors'
-"""The name under which diffusers saves a LoRA."""
 
 
 class GuidedPipeline(StableDiffusionControlNetPipeline):

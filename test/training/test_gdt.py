@@ -22,8 +22,9 @@ def build(tmp_path, monkeypatch):
     """Build the pipeline of a gate; gives what CLIP and the pipeline were made with."""
     header = IndexHeader(format='nuscenes', root='..', options={}, kept={}, dropped={})
     write_index(tmp_path / 'index', header, {})
-    made = SimpleNamespace(clip=[], pipeline={})
+    made = SimpleNamespace(clip=[], pipeline={}, required=[])
     monkeypatch.setattr(condition_check, 'ClipJudge', lambda *values: made.clip.append(values))
+    monkeypatch.setattr(_gdt, 'require_models', made.required.append)
     monkeypatch.setattr(_gdt, 'Pipeline', lambda **parts: made.pipeline.update(parts))
 
     def build(**gate):
@@ -35,6 +36,7 @@ def build(tmp_path, monkeypatch):
             gate=GateConfig(**gate),
         )
         _gdt.build_pipeline(config, Path(tmp_path / 'index'), 'cuda:3')
+        assert made.required == [config]
         return made
 
     return build

@@ -374,6 +374,7 @@ def test_a_dry_run_counts_and_foretells_and_writes_nothing(
     ]
     assert 'time: 2.0 h at 600 s a picture' in words
     assert 'disk: 0.00 GB needed (at most)' in words
+    assert 'models: 0 missing\n' in words
     assert not (tmp_path / 'new').exists()
     more = ('--dry-run', '--set', 'variants=1', '--set', 'conditions.snow={}')
     assert translate.main(arguments(config, index, unkilled[0], *more)) == 0
@@ -425,10 +426,19 @@ def test_without_ray_the_command_to_install_it_is_named(config, index, tmp_path,
         translate.main(arguments(config, index, tmp_path, '--ray'))
 
 
-def test_a_missing_model_is_named_and_leaves_no_picture(run, config, index, tmp_path):
-    options = ('--config', config, '--index', index, '--out', tmp_path)
-    status, words = run(*options, '--set', 'diffusion.model=/nowhere/tiny')
+MISSING = ('diffusion.model', 'captioner.model', 'depth.model')
+
+
+def test_missing_models_are_named_at_once_and_leave_no_picture(run, config, index, tmp_path):
+    options = ['--config', config, '--index', index, '--out', tmp_path]
+    for field in MISSING:
+        options += ['--set', f'{field}=/nowhere/{field}']
+    status, words = run(*options)
     assert status == 2
-    assert '/nowhere/tiny' in words
-    assert 'FileNotFoundError' in words
+    assert 'FileNotFoundError: models: 3 missing\n' in words
+    assert all(f'/nowhere/{field} is not on this machine' in words for field in MISSING)
     assert sorted(contents(tmp_path)) == ['config.yaml']
+    status, words = run(*options, '--dry-run')
+    assert status == 0
+    assert 'models: 3 missing\n' in words
+    assert all(f'/nowhere/{field} is not on this machine' in words for field in MISSING)
