@@ -4,8 +4,9 @@ A translation is of use only if the depth of its source is still the depth of wh
 gate estimates depth anew on the picture that was made, compares it with the source's, and looks
 whether the picture still breaks where depth breaks.
 
-`trust` comes of a critic that was fitted to rendered streets (`bench/gdt_gate.py`); on photographs
-its order of pictures is worth more than its value, and `min_trust` is to be looked at anew.
+`trust` comes of a critic that was fitted to metric depth of rendered streets
+(`bench/gdt_gate.py`). On photographs, and with the relative depth of MiDaS or Depth Anything,
+neither it nor the other scores of depth are measured: there `min_trust` is to be looked at anew.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class GateConfig:
 
     min_trust: float | None = 0.3
     """That the picture still shows its source's scene, at least; 19 of 20 faithful pictures on
-    streets that the critic was not fitted to reach 0.3."""
+    rendered streets that the critic was not fitted to reach 0.3, by metric depth."""
     max_log_error: float | None = 0.8
     """Standard deviation of the difference of log depths, at most."""
     min_ordinal_agreement: float | None = 0.85
