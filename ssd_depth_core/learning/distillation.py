@@ -65,17 +65,18 @@ class DistillationLossConfig:
         """Validate the ranges.
 
         Raises:
-            ValueError: If a weight is outside its range, or the truth is asked to be masked.
+            ValueError: If a weight is outside its range, or the truth is treated as a teacher.
         """
         if not 0 <= self.ssim_weight <= 1:
             raise ValueError(f'ssim_weight must be in [0, 1], got {self.ssim_weight}')
         for name in ('semantic_weight', 'ranking_weight', 'confidence_weight'):
             if getattr(self, name) < 0:
                 raise ValueError(f'{name} must be >= 0, got {getattr(self, name)}')
-        if self.target == 'truth' and self.mask_rule != 'off':
+        if self.target == 'truth' and (self.mask_rule != 'off' or self.ranking_weight):
             raise ValueError(
-                f'mask_rule must be off where target is truth, got {self.mask_rule}: the mask '
-                "leaves a teacher's errors out"
+                f'mask_rule must be off and ranking_weight 0 where target is truth, got '
+                f"{self.mask_rule} and {self.ranking_weight}: both are remedies for a teacher's "
+                'errors'
             )
 
 
@@ -117,8 +118,8 @@ class DistillationTask(nn.Module):
         self.loss = loss
         self.knows_rotation = teacher is not None and teacher.knows_rotation
         self.knows_distance = teacher is not None and teacher.knows_distance
-        self.teacher = _frozen(teacher and teacher.network)
-        self.pose_net = _frozen(teacher and teacher.pose_net)
+        self.teacher = _frozen(None if teacher is None else teacher.network)
+        self.pose_net = _frozen(None if teacher is None else teacher.pose_net)
         self.semantic_encoder = _frozen(semantic_encoder)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -150,6 +151,7 @@ class DistillationTask(nn.Module):
         parts = {'distillation': torch.stack(terms).mean()}
         loss = parts['distillation']
         if self.loss.semantic_weight:
+            assert reference is not None  # of the teacher, or of the encoder in its place
             parts['semantic'] = semantic_loss(features[-1], reference)
             loss = loss + self.loss.semantic_weight * parts['semantic']
         if self.loss.ranking_weight:
@@ -201,8 +203,9 @@ class DistillationTask(nn.Module):
         if self.loss.mask_rule == 'off':
             return torch.ones_like(target, dtype=torch.bool)
         motion = self._motion(batch)
-        errors = [
-            reprojection_error(
+
+        def error_of(inverse_depth: torch.Tensor) -> torch.Tensor:
+            error = reprojection_error(
                 batch['target'],
                 batch['sources'],
                 1 / inverse_depth,
@@ -211,11 +214,11 @@ class DistillationTask(nn.Module):
                 ssim_weight=self.loss.ssim_weight,
                 padding=self.loss.padding,
             )
-            for inverse_depth in (target, student)
-        ]
-        if self.loss.reliability == 'segment':
-            errors = [segment_mean(error, batch['segments']) for error in errors]
-        return reliability_mask(*errors, rule=self.loss.mask_rule)
+            if self.loss.reliability == 'segment':
+                error = segment_mean(error, batch['segments'])
+            return error
+
+        return reliability_mask(error_of(target), error_of(student), self.loss.mask_rule)
 
     def _motion(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Say how the camera moved, (B, 2, 4, 4)."""

@@ -268,7 +268,7 @@ def test_the_order_of_depths_counts_where_asked():
         ({'semantic_weight': -1.0}, 'semantic_weight must be >= 0, got -1.0'),
         ({'ranking_weight': -1.0}, 'ranking_weight must be >= 0'),
         ({'confidence_weight': -1.0}, 'confidence_weight must be >= 0'),
-        ({'target': 'truth'}, 'mask_rule must be off where target is truth, got prose'),
+        ({'target': 'truth'}, 'mask_rule must be off and ranking_weight 0 where .* got prose and'),
     ],
 )
 def test_weights_out_of_range_are_refused(fields, message):
