@@ -1,3 +1,4 @@
+import ctypes
 import json
 import math
 import os
@@ -10,6 +11,25 @@ os.environ['HF_HUB_OFFLINE'] = '1'  # no test downloads; read once, at the hub's
 
 CONDITIONS = ('day-clear', 'night')
 K = ((50.0, 0.0, 31.5), (0.0, 50.0, 31.5), (0.0, 0.0, 1.0))
+
+
+class SignalStack(ctypes.Structure):
+    """Where handlers of signals run, as `sigaltstack` takes and gives it on Linux."""
+
+    _fields_ = (('start', ctypes.c_void_p), ('flags', ctypes.c_int), ('size', ctypes.c_size_t))
+
+
+@pytest.fixture(autouse=True)
+def signal_stack():
+    """Give the main thread its stack for signals back after each test.
+
+    OpenVINO puts one of its own there when it compiles a network, and unmaps it with the network:
+    the next signal that Python handles, e.g. of a child that ends, would end the tests.
+    """
+    sigaltstack, stack = ctypes.CDLL(None).sigaltstack, SignalStack()
+    sigaltstack(None, ctypes.byref(stack))
+    yield
+    sigaltstack(ctypes.byref(stack), None)
 
 
 @pytest.fixture(scope='session')
