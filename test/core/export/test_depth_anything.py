@@ -44,16 +44,18 @@ def relative(**fields) -> ImportConfig:
 
 
 def test_calibration_is_scale_and_shift_within_the_range():
+    torch.manual_seed(0)
     network = build_depth_net(relative().model).eval()
     image = torch.randn(2, 3, 28, 56, generator=torch.Generator().manual_seed(0))
 
     with torch.no_grad():
         network.decoder.head[2].weight.mul_(100.0)
         raw = network(image).inverse_depth
-        found = CalibratedDepthNet(network, 3.0, -0.5)(image).inverse_depth
+        shift = -3 * raw.median().item()  # half of what any weights say lies below zero then
+        found = CalibratedDepthNet(network, 3.0, shift)(image).inverse_depth
 
     expected = torch.minimum(
-        torch.maximum(3 * raw - 0.5, raw.new_tensor(1 / 80)), raw.new_tensor(10)
+        torch.maximum(3 * raw + shift, raw.new_tensor(1 / 80)), raw.new_tensor(10)
     )
     torch.testing.assert_close(found, expected)
     # The test sees the line between both ends, and the far end.
