@@ -145,9 +145,10 @@ class ExperimentConfig:
             ValueError: If it is no YAML mapping.
         """
         how = self.rows[row]
-        values = merged(read_yaml(how.config), how.set)
+        values = read_yaml(how.config)
         if how.sized_as is not None:
             values = merged(values, preset.rows[how.sized_as])
+        values = merged(values, how.set)  # what makes the row, whatever the other's size says
         return merged(values, preset.rows[row])
 
     def _check_rows(self, where: str, rows: Iterable[str]) -> None:

@@ -162,7 +162,9 @@ class TripletDataset(Dataset[dict[str, torch.Tensor]]):
         number, seed = draw
         for num_skipped in range(MAX_REPLACEMENTS + 1):
             try:
-                sample = self._sample(self.lines[number], np.random.default_rng(seed))
+                # Another one for each try: what it draws besides the frame may be what is broken.
+                own_seed = (seed, num_skipped, 1) if num_skipped else seed
+                sample = self._sample(self.lines[number], np.random.default_rng(own_seed))
             except BrokenFrameError as error:
                 broken = f'frame {self.lines[number].id}: {error}'
                 if self.config.on_broken == 'refuse':

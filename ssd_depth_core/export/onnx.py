@@ -10,7 +10,7 @@ import onnx
 from ssd_depth_core.checks import check_file, sha256_of
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.export.parity import measure_parity, Parity
-from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint
+from ssd_depth_core.learning.checkpoint import check_metric, CheckpointInfo, load_checkpoint
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.model_spec import ModelSpec, save_spec
 from ssd_depth_core.models.depth_net import DepthNet, ExportedDepthNet
@@ -135,18 +135,8 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
     """
     _check_out(out)
     network, info = load_checkpoint(checkpoint)
-    if info.model.output == 'relu':
-        raise ValueError(
-            f'checkpoint {checkpoint} has output relu: relative inverse depth, which no camera '
-            'turns into metres; export one with another output, e.g. a metric Depth Anything'
-        )
     info = _complete(info, checkpoint, config)
-    loss = info.training_config.get('loss', {})
-    if loss.get('velocity_weight') == 0 and loss.get('distance') != 'odometer':
-        raise ValueError(
-            f'checkpoint {checkpoint} was trained with loss.velocity_weight 0, so its depth has '
-            'no unit and would be taken for metres; export one that knows the speed'
-        )
+    check_metric(info, f'checkpoint {checkpoint}')
     return export_network(
         network,
         out,

@@ -31,7 +31,8 @@ def laplace_scale_factor(
         s = mean(|r| / b)
 
     the mean over the known pixels of an image, then over images, then over conditions, so that
-    each condition counts alike.
+    each condition counts alike. Sky does not count: a network that finds it is never wrong there,
+    which would make it surer of all else.
 
     Args:
         network: In evaluation mode, with a confidence.
@@ -59,6 +60,7 @@ def laplace_scale_factor(
             residual = log_depth_residual(said, truth, config.max_depth_m).abs()
             assert output.log_scale is not None  # the config has a confidence
             ratio = residual * torch.exp(-output.log_scale.cpu())
+            ratio = torch.where(torch.isfinite(truth), ratio, torch.nan)
             means = ratio.flatten(1).nanmean(1)
             ratios += means[~means.isnan()].tolist()
         if not ratios:

@@ -50,6 +50,30 @@ def save_checkpoint(path: Path, network: DepthNet, info: CheckpointInfo) -> None
     write_tensors(path, network.state_dict(), header, 'checkpoint')
 
 
+def check_metric(info: CheckpointInfo, what: str) -> None:
+    """Require that depth is in metres.
+
+    Args:
+        info: How the weights were made.
+        what: Whose they are, for the message.
+
+    Raises:
+        ValueError: If the network gives relative depth, or learnt from pictures alone, which do
+            not tell the metre.
+    """
+    if info.model.output == 'relu':
+        raise ValueError(
+            f'{what} has output relu: relative inverse depth, which no camera turns into metres; '
+            'take one with another output, e.g. a metric Depth Anything'
+        )
+    loss = info.training_config.get('loss', {})
+    if loss.get('velocity_weight') == 0 and loss.get('distance') != 'odometer':
+        raise ValueError(
+            f'{what} was trained with loss.velocity_weight 0, so its depth has no unit and would '
+            'be taken for metres; take one that knows the speed'
+        )
+
+
 def load_checkpoint(path: Path) -> tuple[DepthNet, CheckpointInfo]:
     """Build the network that a checkpoint describes, with its weights.
 

@@ -51,13 +51,14 @@ class DistillationLossConfig:
     padding: Literal['zeros', 'border'] = 'zeros'
     """What lies outside a source frame."""
     semantic_weight: float = 0.1
-    """Of the features' distance. The paper does not say; with this both terms are of one order
-    when a training begins."""
+    """Of the features' distance, of all pictures alike. The paper does not say; with this both
+    terms are of one order when a training begins."""
     semantic_weights: str | None = None
     """What the frozen encoder on the clear frame has, of the student's own architecture, as
     `DepthNetConfig.encoder_weights` takes it; the paper: DINOv2. None: the teacher's encoder."""
     ranking_weight: float = 0.0
-    """Of the order of depths where teacher and student disagree; ACDepth: 0.01."""
+    """Of the order of depths where teacher and student disagree, whatever mask and gate say;
+    ACDepth: 0.01."""
     confidence_weight: float = 0.0
     """Of the likelihood of the student's residual, which alone teaches its confidence."""
 
@@ -240,9 +241,10 @@ def _distillation(
     SSD's Eq. 6 is a mean over all pixels too, also of those that its mask sets to zero.
     """
     size = student.shape[2:]
-    # The nearest, for a mean across an edge is a depth at which nothing is.
+    # The nearest, for a mean across an edge is a depth at which nothing is. The exact form takes
+    # it at the centres of pixels, so that a mirrored sample asks for the same.
     target, known, weight = (
-        x if x.shape[2:] == size else F.interpolate(x.float(), size, mode='nearest')
+        x if x.shape[2:] == size else F.interpolate(x.float(), size, mode='nearest-exact')
         for x in (target, known, weight)
     )
     error = relative_difference(student, torch.where(known > 0, target, student.detach()))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ssd_depth_core.data.translated import TeacherView
-from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint
+from ssd_depth_core.learning.checkpoint import check_metric, CheckpointInfo, load_checkpoint
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 
@@ -23,8 +23,7 @@ def read_metric_network(path: Path, role: str) -> tuple[DepthNet, CheckpointInfo
         ValueError: If the file is no such checkpoint, or depth has no unit.
     """
     network, info = load_checkpoint(RunFolder(path).checkpoint if path.is_dir() else path)
-    if network.config.output == 'relu':
-        raise ValueError(f'{role} {path} says relative depth without unit; take a metric one')
+    check_metric(info, f'{role} {path}')
     return network, info
 
 

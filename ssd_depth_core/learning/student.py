@@ -20,7 +20,11 @@ from ssd_depth_core.learning.distillation import (
 from ssd_depth_core.learning.given_networks import read_metric_network, view_of
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.run_folder import RunFolder
-from ssd_depth_core.learning.training import initial_network, run_training
+from ssd_depth_core.learning.training import (
+    initial_network,
+    require_same_architecture,
+    run_training,
+)
 from ssd_depth_core.learning.validation_sets import describe_index, validation_sets
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 from ssd_depth_core.models.factory import build_depth_net
@@ -43,7 +47,8 @@ class StudentConfig:
     """Which appearances, size of the losses and augmentation. What networks see, whether
     neighbours are read, and truth follow from `model`, the teacher and `loss`."""
     weight_by: str | None = None
-    """Score of the gate, e.g. `trust`, that weighs a translated picture; None: all weigh 1."""
+    """Score of the gate, e.g. `trust`, that weighs what is learnt of a translated picture's depth;
+    None: all weigh 1."""
     only_accepted: bool = True
     """Whether pictures that the gate rejects are left out."""
     num_validation_frames: int = 100
@@ -110,8 +115,13 @@ def train_student(
         ValueError: If one of these is damaged or does not fit the others or the config.
         FloatingPointError: If the loss stops being finite.
     """
-    header, lines = read_header(index), read_lines(index, 'train')
     model, loss = config.model, config.loss
+    if teacher is None and loss.target == 'teacher':
+        raise ValueError(
+            'loss.target: teacher needs --teacher; give its run folder, or set loss.target to '
+            'truth'
+        )
+    header, lines = read_header(index), read_lines(index, 'train')
     known = None if teacher is None else _read_teacher(teacher, loss)
     rendered = all(line.exact_depth for line in lines)
     truth: Literal['exact', 'lidar'] = 'exact' if rendered else 'lidar'
@@ -124,6 +134,11 @@ def train_student(
         depth=truth if loss.target == 'truth' else 'none',
     )
     clear = [line for line in lines if line.condition == 'day-clear']
+    if not clear:
+        raise ValueError(
+            f'none of {len(lines)} training frames of {index} is day-clear, and the teacher looks '
+            'at clear frames alone; index clear scenes'
+        )
     manifest = read_manifest(translated)
     dataset = TranslatedDataset(
         clear,
@@ -199,15 +214,18 @@ def _initial_student(config: StudentConfig, teacher: Teacher | None, resume: boo
         return initial_network(config.model, None, resume)
     if teacher is None:
         raise ValueError('initial: teacher needs --teacher; give one, or set initial to config')
+    require_same_architecture(
+        teacher.network.config,
+        # A confidence may come on top.
+        replace(config.model, confidence=teacher.network.config.confidence),
+        'initial: teacher',
+    )
     network = build_depth_net(replace(config.model, encoder_weights=None))
     own, given = network.state_dict(), teacher.network.state_dict()
-    unlike = sorted(own.keys() ^ given.keys()) or [
-        name for name in own if own[name].shape[1:] != given[name].shape[1:]
-    ]
-    if unlike:
+    if config.model.num_outputs < teacher.network.config.num_outputs:
         raise ValueError(
-            f"initial: teacher needs the teacher's architecture, and {unlike[0]} differs (with "
-            f'{len(unlike) - 1} more); make `model` as in its config, or set initial to config'
+            'initial: teacher needs a confidence where the teacher has one; set model.confidence '
+            'to true and loss.confidence_weight above 0, or set initial to config'
         )
     for name, value in own.items():
         # A confidence is one more channel of the last layer, behind depth's.

@@ -46,18 +46,34 @@ def initial_network(model: DepthNetConfig, checkpoint: Path | None, resume: bool
     if resume or checkpoint is None:
         return build_depth_net(replace(model, encoder_weights=None) if resume else model)
     network, info = load_checkpoint(checkpoint)
-    # Where the encoder's first weights came from does not matter to those that replaced them.
-    found = to_dict(replace(info.model, encoder_weights=None))
-    asked = to_dict(replace(model, encoder_weights=None))
+    require_same_architecture(info.model, model, f'initial_checkpoint {checkpoint}')
+    return network.train()
+
+
+def require_same_architecture(found: DepthNetConfig, asked: DepthNetConfig, what: str) -> None:
+    """Require that weights mean the same in both networks.
+
+    Args:
+        found: What the weights are of.
+        asked: What is to be trained.
+        what: Whose weights they are, for the message.
+
+    Raises:
+        ValueError: If the two differ in more than where they come from and how sure they are.
+    """
+
+    def essence(model: DepthNetConfig) -> dict[str, Any]:
+        return to_dict(replace(model, encoder_weights=None, confidence_scale=1.0))
+
+    theirs, ours = essence(found), essence(asked)
     different = [
-        f'{key} {found[key]!r}, not {asked[key]!r}' for key in asked if found[key] != asked[key]
+        f'{key} {theirs[key]!r}, not {ours[key]!r}' for key in ours if theirs[key] != ours[key]
     ]
     if different:
         raise ValueError(
-            f'initial_checkpoint {checkpoint} is not of the architecture that the config asks '
-            f'for: it has {"; ".join(different)}; make them equal'
+            f'{what} is not of the architecture that the config asks for: it has '
+            f'{"; ".join(different)}; make them equal'
         )
-    return network.train()
 
 
 def run_training(

@@ -305,7 +305,7 @@ def test_what_is_not_there_is_refused(make_index, networks, tmp_path):
     )
     relative = saved(tmp_path / 'relative', replace(CNN, output='relu'), 3)
     refused(
-        'teacher .*relative says relative depth without unit',
+        'teacher .*relative.* has output relu',
         config(),
         make_index(),
         out,

@@ -56,10 +56,16 @@ def test_the_factor_is_the_mean_error_in_scales_image_by_image():
     assert both == pytest.approx((by_day + 6) / 2, rel=1e-5)
 
 
+def test_sky_makes_nobody_surer():
+    e = math.e
+    street = frames((10 * e**0.2, math.inf, math.inf))
+    assert laplace_scale_factor(Said(), {'day-clear': street}) == pytest.approx(2, rel=1e-5)
+
+
 def test_beyond_range_only_the_shortfall_counts():
-    sky = frames((math.inf, math.inf))
+    far = frames((500.0, 500.0))
     expected = math.log(0.98 * 80 / 10) / 0.1
-    assert laplace_scale_factor(Said(), {'day-clear': sky}) == pytest.approx(expected, rel=1e-5)
+    assert laplace_scale_factor(Said(), {'day-clear': far}) == pytest.approx(expected, rel=1e-5)
 
 
 def test_frames_without_truth_are_refused():

@@ -20,8 +20,14 @@ MODEL = DepthNetConfig(
 )
 
 
-def write(folder, model=MODEL):
-    info = CheckpointInfo(model=model, step=3, training_command='x', training_data='none')
+def write(folder, model=MODEL, **loss):
+    info = CheckpointInfo(
+        model=model,
+        step=3,
+        training_command='x',
+        training_data='none',
+        training_config={'loss': loss},
+    )
     save_checkpoint(folder / 'checkpoint.safetensors', build_depth_net(model), info)
 
 
@@ -34,8 +40,13 @@ def test_a_run_folder_stands_for_its_checkpoint(tmp_path):
 
 def test_depth_without_a_unit_is_refused(tmp_path):
     write(tmp_path, replace(MODEL, output='relu'))
-    with pytest.raises(ValueError, match='teacher .* says relative depth without unit'):
+    with pytest.raises(ValueError, match='teacher .* has output relu: relative inverse depth'):
         read_metric_network(tmp_path, 'teacher')
+    write(tmp_path, velocity_weight=0.0, distance='predicted')  # monodepth2
+    with pytest.raises(ValueError, match='student .*velocity_weight 0, so its depth has no unit'):
+        read_metric_network(tmp_path, 'student')
+    write(tmp_path, velocity_weight=0.0, distance='odometer')
+    assert read_metric_network(tmp_path, 'student')[1].step == 3
 
 
 def test_a_network_sees_what_its_config_says():

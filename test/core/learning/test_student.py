@@ -13,7 +13,11 @@ from ssd_depth_core.data.index import read_lines  # noqa: E402
 from ssd_depth_core.data.manifest import append_manifest, ManifestLine  # noqa: E402
 from ssd_depth_core.data.translated import TranslatedConfig  # noqa: E402
 from ssd_depth_core.data.triplets import TripletConfig  # noqa: E402
-from ssd_depth_core.learning.checkpoint import load_checkpoint  # noqa: E402
+from ssd_depth_core.learning.checkpoint import (  # noqa: E402
+    CheckpointInfo,
+    load_checkpoint,
+    save_checkpoint,
+)
 from ssd_depth_core.learning.distillation import DistillationLossConfig  # noqa: E402
 from ssd_depth_core.learning.loop import LoopConfig  # noqa: E402
 from ssd_depth_core.learning.self_supervised import (  # noqa: E402
@@ -23,6 +27,7 @@ from ssd_depth_core.learning.self_supervised import (  # noqa: E402
 from ssd_depth_core.learning.student import StudentConfig, train_student  # noqa: E402
 from ssd_depth_core.models.depth_net import DepthNetConfig  # noqa: E402
 from ssd_depth_core.models.dpt_decoder import DptConfig  # noqa: E402
+from ssd_depth_core.models.factory import build_depth_net  # noqa: E402
 from ssd_depth_core.models.pose_net import PoseNetConfig  # noqa: E402
 
 SIZE = (42, 70)
@@ -178,16 +183,31 @@ def refused(message, config, frames, out, teacher, error=ValueError):
 
 def test_what_does_not_fit_the_teacher_is_refused(frames, teacher, tmp_path):
     out, checkpoint = tmp_path / 'run', teacher / 'checkpoint.safetensors'
-    refused('initial: teacher needs --teacher', config(loss=OFF), frames, out, None)
+    truth = config(loss=replace(OFF, target='truth'))
+    refused('initial: teacher needs --teacher', truth, frames, out, None)
     refused('has no pose network for loss.mask_rule prose', config(), frames, out, checkpoint)
     other = replace(MODEL, encoder_options={'depth': 5, 'embed_dim': 24, 'num_heads': 2})
     refused(
-        "needs the teacher's architecture, and encoder.* differs",
+        'initial: teacher is not of the architecture .* it has encoder_options .* make them equal',
         config(model=other),
         frames,
         out,
         teacher,
     )
+    nearer = config(model=replace(MODEL, min_depth_m=1.0))  # the same shapes, another meaning
+    refused('it has min_depth_m 0.1, not 1.0', nearer, frames, out, teacher)
+    sure = replace(MODEL, confidence=True)
+    info = CheckpointInfo(model=sure, step=1, training_command='x', training_data='none')
+    save_checkpoint(tmp_path / 'sure.safetensors', build_depth_net(sure), info)
+    refused(
+        'needs a confidence where the teacher has one',
+        config(loss=OFF),
+        frames,
+        out,
+        tmp_path / 'sure.safetensors',
+    )
+    lost = config(initial='config', loss=OFF)
+    refused('loss.target: teacher needs --teacher; give its run', lost, frames, out, None)
     light = config(model=CNN, initial='config')
     refused('needs a teacher that sees pictures as the student', light, frames, out, teacher)
     refused(
@@ -204,6 +224,17 @@ def test_what_does_not_fit_the_teacher_is_refused(frames, teacher, tmp_path):
         out,
         teacher,
         FileNotFoundError,
+    )
+
+
+def test_clear_frames_must_be_there(make_index, frames, teacher, tmp_path):
+    index = make_index(lambda line: replace(line, condition='night'))
+    refused(
+        'none of .* training frames of .* is day-clear',
+        config(),
+        (index, frames[1]),
+        tmp_path / 'run',
+        teacher,
     )
 
 
