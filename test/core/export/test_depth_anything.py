@@ -49,7 +49,7 @@ def test_calibration_is_scale_and_shift_within_the_range():
     image = torch.randn(2, 3, 28, 56, generator=torch.Generator().manual_seed(0))
 
     with torch.no_grad():
-        network.decoder.head[2].weight.mul_(100.0)
+        network.decoder.head[2].weight.copy_(network.decoder.head[2].weight.abs() * 100)
         raw = network(image).inverse_depth
         shift = -3 * raw.median().item()  # half of what any weights say lies below zero then
         found = CalibratedDepthNet(network, 3.0, shift)(image).inverse_depth
