@@ -6,7 +6,7 @@ from typing import Literal
 
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.appearances import TranslatedPictures
-from ssd_depth_core.data.index import read_header, read_lines
+from ssd_depth_core.data.index import IndexHeader, read_header, read_lines
 from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.translated import TranslatedConfig, TranslatedDataset
@@ -121,48 +121,27 @@ def train_student(
             'loss.target: teacher needs --teacher; give its run folder, or set loss.target to '
             'truth'
         )
-    header, lines = read_header(index), read_lines(index, 'train')
-    known = None if teacher is None else _read_teacher(teacher, loss)
-    rendered = all(line.exact_depth for line in lines)
-    truth: Literal['exact', 'lidar'] = 'exact' if rendered else 'lidar'
-    triplets = replace(
-        config.data.triplets,
-        input_size=(model.input_height, model.input_width),
-        mean=model.mean,
-        std=model.std,
-        neighbours=loss.mask_rule != 'off',
-        depth=truth if loss.target == 'truth' else 'none',
+    header, manifest = read_header(index), read_manifest(translated)
+    taught_by = None if teacher is None else _read_teacher(teacher, loss)
+    pictures = TranslatedPictures(
+        translated,
+        manifest,
+        config.data.triplets.resize,
+        config.weight_by,
+        config.only_accepted,
     )
-    clear = [line for line in lines if line.condition == 'day-clear']
-    if not clear:
-        raise ValueError(
-            f'none of {len(lines)} training frames of {index} is day-clear, and the teacher looks '
-            'at clear frames alone; index clear scenes'
-        )
-    manifest = read_manifest(translated)
-    dataset = TranslatedDataset(
-        clear,
-        open_source(header),
-        TranslatedPictures(
-            translated, manifest, triplets.resize, config.weight_by, config.only_accepted
-        ),
-        replace(config.data, triplets=triplets),
-        Path(header.root),
-        teacher=None if known is None else view_of(known.network.config),
-        segments=loss.reliability == 'segment' and loss.mask_rule != 'off',
-    )
-    if loss.mask_rule != 'off' and not dataset.has_poses and _asks_poses(loss, known):
-        raise ValueError(
-            f'the mask asks for the poses of frames in {index}, and they have none; set '
-            'loss.mask_rule to off, or index a data set with poses'
-        )
+    dataset = _dataset(config, header, index, pictures, taught_by)
     validation = validation_sets(
-        header, read_lines(index, 'validation'), model, triplets, config.num_validation_frames
+        header,
+        read_lines(index, 'validation'),
+        model,
+        dataset.config,
+        config.num_validation_frames,
     )
 
     torch.manual_seed(config.seed)
-    network = _initial_student(config, known, resume)
-    task = DistillationTask(network, loss, known, _semantic_encoder(config, network, known))
+    network = _initial_student(config, taught_by, resume)
+    task = DistillationTask(network, loss, taught_by, _semantic_encoder(config, taught_by))
     makers = sorted({line.translator for line in manifest})
     source = 'truth' if loss.target == 'truth' else f'teacher {teacher}'
     return run_training(
@@ -181,6 +160,49 @@ def train_student(
         resume=resume,
         cpu=cpu,
     )
+
+
+def _dataset(
+    config: StudentConfig,
+    header: IndexHeader,
+    index: Path,
+    pictures: TranslatedPictures,
+    taught_by: Teacher | None,
+) -> TranslatedDataset:
+    """Open the clear training frames, with all that the objective asks of them."""
+    model, loss = config.model, config.loss
+    lines = read_lines(index, 'train')
+    clear = [line for line in lines if line.condition == 'day-clear']
+    if not clear:
+        raise ValueError(
+            f'none of {len(lines)} training frames of {index} is day-clear, and the teacher looks '
+            'at clear frames alone; index clear scenes'
+        )
+    masked = loss.mask_rule != 'off'
+    truth: Literal['exact', 'lidar'] = 'exact' if all(x.exact_depth for x in clear) else 'lidar'
+    triplets = replace(
+        config.data.triplets,
+        input_size=(model.input_height, model.input_width),
+        mean=model.mean,
+        std=model.std,
+        neighbours=masked,
+        depth=truth if loss.target == 'truth' else 'none',
+    )
+    dataset = TranslatedDataset(
+        clear,
+        open_source(header),
+        pictures,
+        replace(config.data, triplets=triplets),
+        Path(header.root),
+        teacher=None if taught_by is None else view_of(taught_by.network.config),
+        segments=masked and loss.reliability == 'segment',
+    )
+    if masked and not dataset.has_poses and _asks_poses(loss, taught_by):
+        raise ValueError(
+            f'the mask asks for the poses of frames in {index}, and they have none; set '
+            'loss.mask_rule to off, or index a data set with poses'
+        )
+    return dataset
 
 
 def _read_teacher(path: Path, loss: DistillationLossConfig) -> Teacher:
@@ -234,9 +256,7 @@ def _initial_student(config: StudentConfig, teacher: Teacher | None, resume: boo
     return network
 
 
-def _semantic_encoder(
-    config: StudentConfig, network: DepthNet, teacher: Teacher | None
-) -> nn.Module | None:
+def _semantic_encoder(config: StudentConfig, teacher: Teacher | None) -> nn.Module | None:
     """Build the frozen encoder of the clear frame where it is not the teacher's."""
     loss, model = config.loss, config.model
     if not loss.semantic_weight:
