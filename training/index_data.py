@@ -1,17 +1,26 @@
 """Index a data set: list its frames by split, and say what was left out.
 
-A nuScenes-format or RobotCar-format folder is recognised by what lies in it. Every later stage
-reads the index only.
+A folder of nuScenes' or RobotCar's format, or of rendered views, is recognised by what lies in it.
+Every later stage reads the index only.
 """
 
+import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.config import to_dict
-from ssd_depth_core.data.index import IndexHeader, SPLITS, write_index
+from ssd_depth_core.data.index import (
+    IndexHeader,
+    IndexLine,
+    SourceFormat,
+    Split,
+    SPLITS,
+    write_index,
+)
 from ssd_depth_core.data.index_counts import (
     Count,
     nuscenes_counts,
@@ -20,6 +29,7 @@ from ssd_depth_core.data.index_counts import (
 )
 from ssd_depth_core.data.nuscenes import only_version
 from ssd_depth_core.data.nuscenes_index import index_nuscenes, NuScenesIndexConfig
+from ssd_depth_core.data.rendered_index import index_rendered, RenderedIndexConfig
 from ssd_depth_core.data.robotcar_index import index_robotcar, RobotCarIndexConfig
 from ssd_depth_core.data.sources import format_of
 
@@ -62,21 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.check_files:
         args.set.append('check_files=true')
-    config: NuScenesIndexConfig | RobotCarIndexConfig
     source_format = format_of(args.data)
-    if source_format == 'nuscenes':
-        config = config_of(NuScenesIndexConfig, args)
-        config = replace(config, version=config.version or only_version(args.data))
-    else:
-        config = config_of(RobotCarIndexConfig, args)
-    if args.check_counts:
-        require_paper_options(config)
-    if isinstance(config, NuScenesIndexConfig):
-        lines, dropped = index_nuscenes(args.data, config)
-        counts = nuscenes_counts(lines)
-    else:
-        lines, dropped = index_robotcar(args.data, config)
-        counts = robotcar_counts(lines, dropped)
+    config, lines, dropped, counts = _INDEXERS[source_format](args)
     header = IndexHeader(
         format=source_format,
         root=str(args.data.resolve()),
@@ -94,6 +91,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f'\n{sum(map(len, lines.values())):,} frames -> {args.out}')
     return _print_counts(counts) if args.check_counts else 0
 
+
+Indexed = tuple[Any, dict[Split, list[IndexLine]], dict[str, int], Sequence[Count]]
+"""The resolved config, the frames by split, what was dropped, and counts to compare."""
+
+
+def _nuscenes(args: argparse.Namespace) -> Indexed:
+    config = config_of(NuScenesIndexConfig, args)
+    config = replace(config, version=config.version or only_version(args.data))
+    if args.check_counts:
+        require_paper_options(config)
+    lines, dropped = index_nuscenes(args.data, config)
+    return config, lines, dropped, nuscenes_counts(lines)
+
+
+def _robotcar(args: argparse.Namespace) -> Indexed:
+    config = config_of(RobotCarIndexConfig, args)
+    if args.check_counts:
+        require_paper_options(config)
+    lines, dropped = index_robotcar(args.data, config)
+    return config, lines, dropped, robotcar_counts(lines, dropped)
+
+
+def _rendered(args: argparse.Namespace) -> Indexed:
+    config = config_of(RenderedIndexConfig, args)
+    if args.check_counts:
+        raise ValueError('no counts of rendered views are published; leave --check-counts out')
+    return config, *index_rendered(args.data, config), ()
+
+
+_INDEXERS: dict[SourceFormat, Callable[[argparse.Namespace], Indexed]] = {
+    'nuscenes': _nuscenes,
+    'robotcar': _robotcar,
+    'rendered': _rendered,
+}
 
 _PLACE = CONDITIONS.index
 

@@ -23,12 +23,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--data', type=Path, nargs='+', required=True, metavar='DIR', help='training sets'
     )
+    parser.add_argument(
+        '--translated',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='DIR',
+        help='of training.translate, made from indexes of the training sets',
+    )
     args, options = parse_training(parser, argv, 'training.train_supervised')
 
     from ssd_depth_core.learning.supervised import SupervisedConfig, train_supervised
 
     config = config_of(SupervisedConfig, args)
-    folder = train_supervised(config, args.data, args.out, **options)
+    folder = train_supervised(
+        config, args.data, args.out, translated=args.translated, **options
+    )
     print(f'weights: {folder.checkpoint}')
     return 0
 

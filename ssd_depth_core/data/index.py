@@ -23,7 +23,7 @@ from ssd_depth_core.config import from_dict, to_dict
 Split = Literal['train', 'validation', 'test']
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-SourceFormat = Literal['nuscenes', 'robotcar']
+SourceFormat = Literal['nuscenes', 'robotcar', 'rendered']
 
 Matrix = tuple[tuple[float, ...], ...]
 """As JSON holds it, row by row."""

@@ -6,6 +6,7 @@
 <set>/depth/<id>.png           uint16: depth in 1/256 m, 0 unknown, 65535 sky or beyond 255 m
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 import itertools
 import json
@@ -59,6 +60,14 @@ class Frame:
     """The set."""
     line: FrameLine
     """What the set says of it."""
+    translated: Mapping[str, Path] = field(default_factory=dict)
+    """Pictures of it that were made, not rendered, by condition."""
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """All that there is a picture of, the rendered ones first."""
+        made = (name for name in self.translated if name not in self.line.conditions)
+        return (*self.line.conditions, *made)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +159,7 @@ def read_image(frame: Frame, condition: str) -> NDArray[np.uint8]:
 
     Args:
         frame: Which.
-        condition: One of the frame's.
+        condition: One of the frame's; where it was both rendered and translated, the rendered.
 
     Returns:
         (H, W, 3) RGB.
@@ -158,7 +167,10 @@ def read_image(frame: Frame, condition: str) -> NDArray[np.uint8]:
     Raises:
         ValueError: If the file is missing or cannot be decoded.
     """
-    path = frame.folder / condition / f'{frame.line.id}.jpg'
+    if condition in frame.line.conditions:
+        path = frame.folder / condition / f'{frame.line.id}.jpg'
+    else:
+        path = frame.translated[condition]
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise ValueError(f'picture {path} is missing or damaged; {REMEDY}')
@@ -237,7 +249,7 @@ class TrainingFrames(Dataset[dict[str, torch.Tensor]]):
         return _sample(image, depth, K, self.mean, self.std)
 
     def _condition(self, frame: Frame, rng: np.random.Generator) -> str:
-        names = frame.line.conditions
+        names = frame.conditions
         weights = np.array([self.config.condition_weights.get(name, 0.0) for name in names])
         if weights.sum() == 0:
             raise ValueError(

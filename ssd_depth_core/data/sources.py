@@ -4,7 +4,14 @@ from pathlib import Path
 
 from ssd_depth_core.data.index import FrameSource, IndexHeader, SourceFormat
 from ssd_depth_core.data.nuscenes_source import NuScenesSource
+from ssd_depth_core.data.rendered_index import RenderedSource
 from ssd_depth_core.data.robotcar import RobotCarSource
+
+SOURCES: dict[SourceFormat, type[NuScenesSource | RobotCarSource | RenderedSource]] = {
+    'nuscenes': NuScenesSource,
+    'robotcar': RobotCarSource,
+    'rendered': RenderedSource,
+}
 
 
 def open_source(header: IndexHeader) -> FrameSource:
@@ -19,8 +26,7 @@ def open_source(header: IndexHeader) -> FrameSource:
     Raises:
         FileNotFoundError: If the data set does not lie there any more.
     """
-    root = Path(header.root)
-    return NuScenesSource(root) if header.format == 'nuscenes' else RobotCarSource(root)
+    return SOURCES[header.format](Path(header.root))
 
 
 def format_of(root: Path) -> SourceFormat:
@@ -30,16 +36,20 @@ def format_of(root: Path) -> SourceFormat:
         root: The data set.
 
     Returns:
-        `nuscenes` where there is a folder of its tables, `robotcar` where there is a traversal.
+        `nuscenes` where there is a folder of its tables, `robotcar` where there is a traversal,
+        `rendered` where there are single rendered views.
 
     Raises:
-        FileNotFoundError: If there is neither.
+        FileNotFoundError: If there is none of them.
     """
     if any(root.glob('v1.0-*/')):
         return 'nuscenes'
     if any(root.glob('[!.]*/stereo.timestamps')):
         return 'robotcar'
+    if (root / 'frames.jsonl').is_file():
+        return 'rendered'
     raise FileNotFoundError(
         f'there is no data set at {root}: neither v1.0-*/ (tables of nuScenes) nor '
-        '*/stereo.timestamps (a traversal of RobotCar); give the folder right above these'
+        '*/stereo.timestamps (a traversal of RobotCar) nor frames.jsonl (rendered views); give '
+        'the folder right above these'
     )

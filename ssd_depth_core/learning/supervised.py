@@ -1,5 +1,7 @@
 """Training against exact depth: the first student, and the upper bound of every table after it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from ssd_depth_core.data.rendered import (
     RenderedConfig,
     TrainingFrames,
 )
+from ssd_depth_core.data.rendered_translations import with_translations
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.training import initial_network, run_training, spread
@@ -115,6 +118,7 @@ def train_supervised(
     folders: list[Path],
     out: Path,
     *,
+    translated: Sequence[Path] = (),
     command: str,
     resume: bool = False,
     cpu: bool = False,
@@ -125,6 +129,8 @@ def train_supervised(
         config: What to do.
         folders: One or more training sets; the frames present now are used.
         out: Run folder.
+        translated: Folders of pictures that were translated from clear training views; their
+            conditions are drawn as those that were rendered.
         command: Written into the checkpoint: what made it.
         resume: Whether to go on in `out`.
         cpu: Whether to stay on the CPU even where there is a GPU.
@@ -134,13 +140,13 @@ def train_supervised(
 
     Raises:
         FileExistsError: If `out` holds a run and `resume` is not asked for.
-        FileNotFoundError: If a set, the initial checkpoint or the state to resume is missing.
+        FileNotFoundError: If a set, a folder of translations, the initial checkpoint or the state to resume is missing.
         ValueError: If one of these is damaged or does not fit.
         FloatingPointError: If the loss stops being finite.
     """
     # Data first, before anything is written: a wrong folder must leave no run behind.
     model, size = config.model, (config.model.input_height, config.model.input_width)
-    train_frames = read_frames(folders, 'train')
+    train_frames = with_translations(read_frames(folders, 'train'), translated)
     validation_frames = spread(read_frames(folders, 'validation'), config.num_validation_frames)
     conditions = sorted({name for f in validation_frames for name in f.line.conditions})
     validation: dict[str, Any] = {
@@ -152,6 +158,10 @@ def train_supervised(
         f'synthetic: {len(train_frames)} rendered street frames in {", ".join(conditions)}; '
         f'{describe_sets(train_frames)}'
     )
+    if translated:
+        made = Counter(name for frame in train_frames for name in frame.translated)
+        counts = (f'{count} to {name}' for name, count in made.items())
+        data = f'{data}; translated: {", ".join(counts)}'
 
     torch.manual_seed(config.seed)
     network = initial_network(model, config.initial_checkpoint, resume)

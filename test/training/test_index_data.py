@@ -5,6 +5,7 @@ import pytest
 from ssd_depth_core.config import load_yaml
 from ssd_depth_core.data.index import read_header, read_lines, SPLITS
 from ssd_depth_core.data.nuscenes_index import NuScenesIndexConfig
+from ssd_depth_core.data.rendered_index import RenderedIndexConfig
 from ssd_depth_core.data.robotcar_index import RobotCarIndexConfig
 from ssd_depth_core.data.sources import open_source
 
@@ -148,12 +149,29 @@ def test_a_rendered_set_is_indexed_by_its_own_splits(tmp_path, make_nuscenes, ca
     }
 
 
+def test_rendered_views_are_indexed_by_their_own_splits(rendered_set, tmp_path, capsys):
+    config = CONFIG_FOLDER / 'index_rendered.yaml'
+    assert index(rendered_set, tmp_path / 'index', config=config) == 0
+    header = read_header(tmp_path / 'index')
+    assert header.format == 'rendered'
+    assert header.kept == {
+        'train': {'day-clear': 6},
+        'validation': {'day-clear': 2, 'night': 2},
+        'test': {},
+    }
+    assert header.dropped == {'train: other conditions than train_conditions': 6}
+    assert ['day-clear', '6', '2', '0'] in words(capsys.readouterr().out)
+    with pytest.raises(ValueError, match='no counts of rendered views are published'):
+        index(rendered_set, tmp_path / 'index', '--check-counts', config=config)
+
+
 @pytest.mark.parametrize(
     ('name', 'cls'),
     [
         ('index_nuscenes', NuScenesIndexConfig),
         ('index_synthdrive', NuScenesIndexConfig),
         ('index_robotcar', RobotCarIndexConfig),
+        ('index_rendered', RenderedIndexConfig),
     ],
 )
 def test_shipped_configs_hold_the_papers_options(name, cls):
