@@ -1,9 +1,9 @@
 """Render pictures of random cameras in random cities, with exact depth, to train a student on.
 
 Writes `frames.jsonl`, `<condition>/<id>.jpg` and `depth/<id>.png` (see `data/rendered.py`). Cities
-are numbered from the seed on; every 25th is for validation and shown in every condition. Killed at
-any instant, the next run renders the cities that are missing. The number of workers changes no
-byte.
+are numbered from the seed on; every 25th, unless the config says otherwise, is for validation and
+shown in every condition. Killed at any instant, the next run renders the cities that are missing.
+The number of workers changes no byte.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,6 @@ from tqdm import tqdm
 
 from training._cli import config_of, device_of, run, stage_parser
 
-VALIDATION_EVERY = 25
 JPEG_QUALITY = 95
 
 
@@ -48,6 +47,8 @@ class TrainingSetConfig:
     """Whether roads are straight and level, or bend and climb."""
     conditions: tuple[RenderedCondition, ...] = ('day-clear', 'night', 'day-rain')
     """Validation views are shown in all of them, training views in one each, in turn."""
+    validation_every: int = 25
+    """Cities whose number is a multiple of it are for validation; 1: all of them."""
     num_workers: int = 2
     """Processes, one thread each; 1 on a GPU."""
 
@@ -57,7 +58,14 @@ class TrainingSetConfig:
         Raises:
             ValueError: If one is not positive, or a condition is missing or comes twice.
         """
-        if min(self.num_cities, self.height, self.width, self.num_workers) < 1 or self.seed < 0:
+        counts = (
+            self.num_cities,
+            self.height,
+            self.width,
+            self.validation_every,
+            self.num_workers,
+        )
+        if min(counts) < 1 or self.seed < 0:
             raise ValueError(f'numbers must be >= 1 and the seed >= 0, got {self}')
         if not 0 <= self.queue_odds <= 1:
             raise ValueError(f'queue_odds must be in [0, 1], got {self.queue_odds}')
@@ -121,7 +129,7 @@ def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str
     city, config, out, device_name = job
     torch.set_num_threads(1)
     device = torch.device(device_name)
-    validation = city % VALIDATION_EVERY == 0
+    validation = city % config.validation_every == 0
     # One condition a training view: a new street teaches more than a twin of an old one.
     shown = config.conditions
     wanted = tuple(

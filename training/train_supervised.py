@@ -31,13 +31,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar='DIR',
         help='of training.translate, made from indexes of the training sets',
     )
+    parser.add_argument(
+        '--validation',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='DIR',
+        help='sets to validate on (default: the training sets)',
+    )
     args, options = parse_training(parser, argv, 'training.train_supervised')
 
     from ssd_depth_core.learning.supervised import SupervisedConfig, train_supervised
 
     config = config_of(SupervisedConfig, args)
     folder = train_supervised(
-        config, args.data, args.out, translated=args.translated, **options
+        config,
+        args.data,
+        args.out,
+        translated=args.translated,
+        validation=args.validation,
+        **options,
     )
     print(f'weights: {folder.checkpoint}')
     return 0

@@ -95,7 +95,7 @@ class RenderedConfig:
 
 
 def read_frames(folders: list[Path], split: Literal['train', 'validation']) -> list[Frame]:
-    """List the frames that are complete now; a set may still be growing.
+    """List the frames of a split that are complete now; a set may still be growing.
 
     Args:
         folders: One or more sets, read in order.
@@ -108,27 +108,40 @@ def read_frames(folders: list[Path], split: Literal['train', 'validation']) -> l
         FileNotFoundError: If a set has no `frames.jsonl`.
         ValueError: If a line breaks the form, or no frame is of the split.
     """
-    frames = []
-    for folder in folders:
-        path = folder / 'frames.jsonl'
-        check_file(path, 'training set', REMEDY)
-        complete, _, _ = path.read_text().rpartition(
-            '\n'
-        )  # a last line without end is being written
-        for number, text in enumerate(complete.splitlines(), 1):
-            try:
-                values = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise ValueError(f'{path}:{number} is not JSON ({error}); {REMEDY}') from None
-            line = from_dict(FrameLine, values, f'{path}:{number}')
-            check_intrinsics(np.array(line.K), f'{path}:{number}: K')
-            if line.split == split:
-                frames.append(Frame(folder=folder, line=line))
+    frames = [f for folder in folders for f in read_set(folder) if f.line.split == split]
     if not frames:
         raise ValueError(
             f'no {split} frame in {", ".join(map(str, folders))} (every 25th city is for '
             f'validation, the first among them, the others for training); {REMEDY}, of more cities'
         )
+    return frames
+
+
+def read_set(folder: Path) -> list[Frame]:
+    """List all frames of a set that are complete now.
+
+    Args:
+        folder: The set.
+
+    Returns:
+        In the order of the file; possibly none.
+
+    Raises:
+        FileNotFoundError: If there is no `frames.jsonl`.
+        ValueError: If a line breaks the form.
+    """
+    path = folder / 'frames.jsonl'
+    check_file(path, 'training set', REMEDY)
+    complete, _, _ = path.read_text().rpartition('\n')  # a last line without end is being written
+    frames = []
+    for number, text in enumerate(complete.splitlines(), 1):
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{path}:{number} is not JSON ({error}); {REMEDY}') from None
+        line = from_dict(FrameLine, values, f'{path}:{number}')
+        check_intrinsics(np.array(line.K), f'{path}:{number}: K')
+        frames.append(Frame(folder=folder, line=line))
     return frames
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ssd_depth_core.conditions import Condition, CONDITIONS
 from ssd_depth_core.data.index import IndexLine, Neighbour, Split
 from ssd_depth_core.data.pictures import read_picture
-from ssd_depth_core.data.rendered import Frame, read_frames
+from ssd_depth_core.data.rendered import Frame, read_set
 
 CHANNEL = 'RANDOM'
 """Every view has a camera of its own."""
@@ -95,31 +95,27 @@ def index_rendered(
 
     Raises:
         FileNotFoundError: If the set or its first picture is missing.
-        ValueError: If a line breaks the form, a folder's name is no condition, or a split is
-            empty.
+        ValueError: If a line breaks the form, or a folder's name is no condition.
     """
     lines: dict[Split, list[IndexLine]] = {'train': [], 'validation': [], 'test': []}
     dropped: Counter[str] = Counter()
-    splits: tuple[tuple[Split, tuple[Condition, ...]], ...] = (
-        ('train', config.train_conditions or CONDITIONS),
-        ('validation', CONDITIONS),
-    )
+    train_conditions = config.train_conditions or CONDITIONS
     size: tuple[int, int] | None = None
-    for split, taken in splits:
-        for frame in read_frames([root], split):
-            for name in frame.line.conditions:
-                if name not in CONDITIONS:
-                    raise ValueError(
-                        f'{root}/frames.jsonl: conditions must be of {", ".join(CONDITIONS)}, '
-                        f'got {name} for {frame.line.id}'
-                    )
-                if name not in taken:
-                    dropped[f'{split}: other conditions than train_conditions'] += 1
-                    continue
-                path = f'{name}/{frame.line.id}.jpg'
-                if size is None:  # all pictures of a set have one
-                    size = read_picture(root / path).shape[:2]
-                lines[split].append(_line(frame, name, path, size))
+    for frame in read_set(root):
+        split = frame.line.split
+        for name in frame.line.conditions:
+            if name not in CONDITIONS:
+                raise ValueError(
+                    f'{root}/frames.jsonl: conditions must be of {", ".join(CONDITIONS)}, '
+                    f'got {name} for {frame.line.id}'
+                )
+            if split == 'train' and name not in train_conditions:
+                dropped['train: other conditions than train_conditions'] += 1
+                continue
+            path = f'{name}/{frame.line.id}.jpg'
+            if size is None:  # all pictures of a set have one
+                size = read_picture(root / path).shape[:2]
+            lines[split].append(_line(frame, name, path, size))
     return lines, dict(dropped)
 
 

@@ -119,6 +119,7 @@ def train_supervised(
     out: Path,
     *,
     translated: Sequence[Path] = (),
+    validation: Sequence[Path] = (),
     command: str,
     resume: bool = False,
     cpu: bool = False,
@@ -131,6 +132,7 @@ def train_supervised(
         out: Run folder.
         translated: Folders of pictures that were translated from clear training views; their
             conditions are drawn as those that were rendered.
+        validation: Sets whose validation frames are measured; none: those of `folders`.
         command: Written into the checkpoint: what made it.
         resume: Whether to go on in `out`.
         cpu: Whether to stay on the CPU even where there is a GPU.
@@ -140,22 +142,26 @@ def train_supervised(
 
     Raises:
         FileExistsError: If `out` holds a run and `resume` is not asked for.
-        FileNotFoundError: If a set, a folder of translations, the initial checkpoint or the state to resume is missing.
+        FileNotFoundError: If a set, a folder of translations, the initial checkpoint or the state
+            to resume is missing.
         ValueError: If one of these is damaged or does not fit.
         FloatingPointError: If the loss stops being finite.
     """
     # Data first, before anything is written: a wrong folder must leave no run behind.
     model, size = config.model, (config.model.input_height, config.model.input_width)
-    train_frames = with_translations(read_frames(folders, 'train'), translated)
-    validation_frames = spread(read_frames(folders, 'validation'), config.num_validation_frames)
+    train_frames = with_translations(read_frames(folders, 'train'), list(translated))
+    validation_frames = spread(
+        read_frames(list(validation) or folders, 'validation'), config.num_validation_frames
+    )
     conditions = sorted({name for f in validation_frames for name in f.line.conditions})
-    validation: dict[str, Any] = {
+    validation_sets: dict[str, Any] = {
         condition: EvaluationFrames(validation_frames, condition, size, model.mean, model.std)
         for condition in conditions
     }
     dataset = TrainingFrames(train_frames, config.data, size, model.mean, model.std)
+    shown = sorted({name for frame in train_frames for name in frame.line.conditions})
     data = (
-        f'synthetic: {len(train_frames)} rendered street frames in {", ".join(conditions)}; '
+        f'synthetic: {len(train_frames)} rendered street frames in {", ".join(shown)}; '
         f'{describe_sets(train_frames)}'
     )
     if translated:
@@ -168,7 +174,7 @@ def train_supervised(
     return run_training(
         SupervisedTask(network, config.loss),
         dataset,
-        validation,
+        validation_sets,
         config.loop,
         to_dict(config),
         out,

@@ -51,6 +51,14 @@ def test_reader_takes_the_set(rendered):
     assert len(content(rendered)) == 1 + 12 + shown  # nothing but index, depth and pictures
 
 
+def test_a_set_may_be_all_for_validation(tmp_path):
+    assert render(tmp_path / 'set', 'num_cities=1', 'validation_every=1') == 0
+    frames = read_frames([tmp_path / 'set'], 'validation')
+    assert [f.line.id for f in frames] == [f'000024_{view}' for view in range(6)]
+    with pytest.raises(ValueError, match='no train frame in'):
+        read_frames([tmp_path / 'set'], 'train')
+
+
 def test_second_run_renders_nothing_new(rendered):
     before = {p: p.stat().st_mtime_ns for p in rendered.rglob('*.*') if p.suffix != '.jsonl'}
     index = (rendered / 'frames.jsonl').read_bytes()

@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip('torch')
 pytest.importorskip('cv2')
 
-from ssd_depth_core.data.frame_reader import read_exact_depth  # noqa: E402
-from ssd_depth_core.data.index import IndexHeader, read_lines, write_index  # noqa: E402
-from ssd_depth_core.data.rendered_index import (  # noqa: E402
+from ssd_depth_core.data.frame_reader import read_exact_depth
+from ssd_depth_core.data.index import IndexHeader, read_lines, write_index
+from ssd_depth_core.data.rendered_index import (
     index_rendered,
     RenderedIndexConfig,
     RenderedSource,

@@ -1,6 +1,7 @@
 from dataclasses import replace
 import json
 import math
+import shutil
 
 import pytest
 
@@ -8,7 +9,8 @@ torch = pytest.importorskip('torch')
 pytest.importorskip('timm')
 pytest.importorskip('accelerate')
 
-from ssd_depth_core.config import from_dict  # noqa: E402
+from ssd_depth_core.config import from_dict, to_dict  # noqa: E402
+from ssd_depth_core.data.manifest import ManifestLine  # noqa: E402
 from ssd_depth_core.data.rendered import RenderedConfig  # noqa: E402
 from ssd_depth_core.learning.checkpoint import load_checkpoint  # noqa: E402
 from ssd_depth_core.learning.loop import LoopConfig  # noqa: E402
@@ -81,6 +83,40 @@ def test_two_steps_leave_a_checkpoint_that_says_how_it_was_made(rendered_set, tm
     assert network.config == MODEL
     last = json.loads(run.metrics.read_text().splitlines()[-1])
     assert last['validation'] == info.metrics
+
+
+def test_other_sets_may_be_validated_on(rendered_set, tmp_path):
+    own = shutil.copytree(rendered_set, tmp_path / 'own')
+    path = own / 'frames.jsonl'
+    text = path.read_text().replace('"validation"', '"train"')
+    path.write_text(text.replace('["day-clear", "night"]', '["night"]'))
+    run = train_supervised(
+        config(), [own], tmp_path / 'run', validation=[rendered_set], command='the command'
+    )
+    _, info = load_checkpoint(run.checkpoint)
+    assert info.training_data.startswith('synthetic: 8 rendered street frames in night; ')
+    assert set(info.metrics) == {'day-clear', 'night'}
+
+
+def test_translations_are_counted(rendered_set, tmp_path):
+    folder = tmp_path / 'translated'
+    (folder / 'fog').mkdir(parents=True)
+    shutil.copy(rendered_set / 'day-clear/000003.jpg', folder / 'fog/3.png')
+    line = ManifestLine(
+        source_id='000003-day-clear',
+        condition='fog',
+        path='fog/3.png',
+        translator='procedural',
+        seed=0,
+        accepted=True,
+    )
+    (folder / 'manifest.jsonl').write_text(json.dumps(to_dict(line)) + '\n')
+    (folder / 'config.yaml').write_text(f'data: {{root: {rendered_set}}}\n')
+    run = train_supervised(
+        config(), [rendered_set], tmp_path / 'run', translated=[folder], command='the command'
+    )
+    _, info = load_checkpoint(run.checkpoint)
+    assert info.training_data.endswith('; translated: 1 to fog')
 
 
 def test_training_goes_on_from_a_checkpoint_of_the_same_network_only(rendered_set, tmp_path):
