@@ -193,8 +193,9 @@ def _escape(text: str) -> str:
 
 
 def _table_of(result: Result) -> str:
-    """Take the result's own table, or draw its rows."""
-    return result.table or render_table(result.rows)
+    """Take the result's own table, or draw its rows, the further ones under what they tell."""
+    drawn = (f'**{name}**\n\n{render_table(rows)}' for name, rows in result.further.items())
+    return result.table or '\n\n'.join([render_table(result.rows), *drawn])
 
 
 def _section(name: str, result: Result, docs: Path) -> str:

@@ -1,6 +1,6 @@
 """Records that cross a file: one frozen dataclass a kind of file, read strictly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 import json
 import os
@@ -36,6 +36,8 @@ class Result:
     """What the reader must know, as one Markdown paragraph."""
     table: str = ''
     """Markdown to show instead of the rows, where these are too many to read; empty: the rows."""
+    further: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    """Rows with other keys, by what they tell; alike among themselves as `rows` are."""
 
     def __post_init__(self) -> None:
         """Hold the table's form.
@@ -43,13 +45,14 @@ class Result:
         Raises:
             ValueError: If there is no row or the rows' keys differ.
         """
-        if not self.rows:
-            raise ValueError(f'result {self.title!r} has no rows; measure something first')
-        for row in self.rows:
-            if list(row) != list(self.rows[0]):
-                raise ValueError(
-                    f'rows must share their keys, got {list(row)} and {list(self.rows[0])}'
-                )
+        for name, rows in {'rows': self.rows, **self.further}.items():
+            if not rows:
+                raise ValueError(f'result {self.title!r} has no {name}; measure something first')
+            for row in rows:
+                if list(row) != list(rows[0]):
+                    raise ValueError(
+                        f'{name} must share their keys, got {list(row)} and {list(rows[0])}'
+                    )
 
 
 def write_result(result: Result, path: Path) -> None:

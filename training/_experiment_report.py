@@ -11,14 +11,9 @@ from ssd_depth_core.config import read_yaml
 from ssd_depth_core.data.index import read_lines, Split
 from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.nuscenes_splits import street_of
-from ssd_depth_core.evaluation.experiment import (
-    difference_cells,
-    grid,
-    ScoredMethod,
-    table_rows,
-    tables,
-)
+from ssd_depth_core.evaluation.experiment import grid, ScoredMethod, table_rows, tables
 from ssd_depth_core.evaluation.experiment_plot import draw_experiment
+from ssd_depth_core.evaluation.margins import margin_rows, margin_tables
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
 from ssd_depth_core.evaluation.record import read_evaluation, read_frames
 from ssd_depth_core.learning.run_folder import RunFolder
@@ -71,11 +66,10 @@ def write_report(
     ]
     rows = table_rows([*guesses, *trained], protocol)
     parts = [_reading(experiment, trained, protocol), tables(rows)]
-    if differences := difference_cells(_pairs(experiment, trained, guesses), protocol):
-        parts.append(
-            '**absRel: difference on the same frames** (below 0 is better; an interval without 0 '
-            f'is a difference)\n\n{grid(differences)}'
-        )
+    further = {}
+    if differences := margin_rows(_pairs(experiment, trained, guesses), protocol):
+        further['differences'] = tuple(differences)
+        parts.append(margin_tables(differences))
     parts.append(f'**Trainings** (means over seeds)\n\n{grid(_trainings(experiment))}')
     if translations := _translations(experiment):
         parts.append(
@@ -89,6 +83,7 @@ def write_report(
         seed=experiment.config.seed,
         data=_data(experiment),
         rows=tuple(rows),
+        further=further,
         table=table,
         notes=_notes(experiment, preset),
         **provenance(_accelerator(experiment)),

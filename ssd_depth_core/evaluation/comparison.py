@@ -27,6 +27,27 @@ def difference_rows(
     Raises:
         ValueError: If they do not hold the same frames.
     """
+    return metric_rows(
+        [replace(frame, scores=_minus(frame, other)) for frame, other in paired(frames, others)],
+        config,
+    )
+
+
+def paired(
+    frames: Sequence[FrameScore], others: Sequence[FrameScore]
+) -> list[tuple[FrameScore, FrameScore]]:
+    """Put two methods' scores of each frame together.
+
+    Args:
+        frames: Of this method.
+        others: Of the other, for the same frames in any order.
+
+    Returns:
+        Both, in this method's order.
+
+    Raises:
+        ValueError: If they do not hold the same frames.
+    """
     other_of = {other.id: other for other in others}
     apart = {frame.id for frame in frames} ^ other_of.keys()
     if apart:
@@ -34,9 +55,7 @@ def difference_rows(
             f'results to compare must score the same frames, but {len(apart)} are in one only, '
             f'e.g. {min(apart)}; evaluate both on one index and split'
         )
-    return metric_rows(
-        [replace(frame, scores=_minus(frame, other_of[frame.id])) for frame in frames], config
-    )
+    return [(frame, other_of[frame.id]) for frame in frames]
 
 
 def _minus(frame: FrameScore, other: FrameScore) -> tuple[VariantScore, ...]:

@@ -1,13 +1,12 @@
 """The table of an experiment: methods by conditions, over seeds, with intervals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from ssd_depth_core.conditions import CONDITIONS
-from ssd_depth_core.evaluation.comparison import difference_rows
 from ssd_depth_core.evaluation.frame_score import FrameScore, VariantScore
 from ssd_depth_core.evaluation.protocol import EvaluationConfig, Variant
 from ssd_depth_core.evaluation.record import Estimate, MetricRow
@@ -85,7 +84,7 @@ def table_rows(methods: Sequence[ScoredMethod], config: EvaluationConfig) -> lis
         for variant, scaling in SCALINGS.items():
             if variant == 'plain' and not method.metric:
                 continue
-            for condition, chosen in _groups(frames):
+            for condition, chosen in condition_groups(frames):
                 found = _main_row(metric_rows(chosen, config), variant, config)
                 row: Row = {
                     'method': method.name,
@@ -96,13 +95,8 @@ def table_rows(methods: Sequence[ScoredMethod], config: EvaluationConfig) -> lis
                     'seeds': len(method.runs),
                 }
                 for name in FIGURES:
-                    figure = found.figures[name]
-                    row |= {
-                        name: figure.mean,
-                        f'{name}_low': figure.low,
-                        f'{name}_high': figure.high,
-                        f'{name}_sd': _spread(method.runs, condition, variant, name, config),
-                    }
+                    spread = _spread(method.runs, condition, variant, name, config)
+                    row |= flat({name: found.figures[name]}) | {f'{name}_sd': spread}
                 rows.append(row)
     return rows
 
@@ -120,7 +114,7 @@ def tables(rows: Sequence[Row]) -> str:
     for scaling in SCALINGS.values():
         for name, heading in FIGURES.items():
             cells = {
-                (row['method'], row['condition']): _cell(row, name)
+                (row['method'], row['condition']): cell(row, name)
                 for row in rows
                 if row['scaling'] == scaling
             }
@@ -128,32 +122,57 @@ def tables(rows: Sequence[Row]) -> str:
     return '\n\n'.join(parts)
 
 
-def difference_cells(
-    pairs: Iterable[tuple[ScoredMethod, ScoredMethod]], config: EvaluationConfig
-) -> dict[tuple[str, str], str]:
-    """Compare absRel on the same frames, which tells apart what two intervals may not.
+def condition_groups(frames: Sequence[FrameScore]) -> list[tuple[str, Sequence[FrameScore]]]:
+    """Give each condition its own frames; the field's row `night` would hold night-rain too.
 
     Args:
-        pairs: A method and what it is compared with.
-        config: The protocol.
+        frames: Of all conditions.
 
     Returns:
-        By line and condition, the mean difference with its interval; below 0 the method is better.
-        Depth is as predicted where both have a unit, else median-scaled, as the line says.
-
-    Raises:
-        ValueError: If two methods were not scored on the same frames.
+        Conditions that are there and their frames, then `ALL` where there are several.
     """
-    cells: dict[tuple[str, str], str] = {}
-    for method, other in pairs:
-        variant: Variant = 'plain' if method.metric and other.metric else 'scaled'
-        line = f'{method.name} minus {other.name}, {SCALINGS[variant]}'
-        own, others = average_runs(method.runs), average_runs(other.runs)
-        for condition, chosen in _groups(own):
-            theirs = [frame for frame in others if condition in (ALL, frame.condition)]
-            row = _main_row(difference_rows(chosen, theirs, config), variant, config)
-            cells[line, condition] = estimate(row.figures['abs_rel'])
-    return cells
+    groups: list[tuple[str, Sequence[FrameScore]]] = [
+        (condition, chosen)
+        for condition in CONDITIONS
+        if (chosen := [frame for frame in frames if frame.condition == condition])
+    ]
+    return [*groups, (ALL, frames)] if len(groups) > 1 else groups
+
+
+def flat(figures: Mapping[str, Estimate | None]) -> Row:
+    """Spread estimates over the columns of a row.
+
+    Args:
+        figures: By name; None where there is none.
+
+    Returns:
+        Of each, the mean under its name and the ends of its interval as `_low` and `_high`.
+    """
+    row: Row = {}
+    for name, figure in figures.items():
+        ends = (None, None, None) if figure is None else (figure.mean, figure.low, figure.high)
+        row |= dict(zip((name, f'{name}_low', f'{name}_high'), ends, strict=True))
+    return row
+
+
+def cell(row: Row, name: str, decimals: int = 3) -> str:
+    """Write a figure of a row.
+
+    Args:
+        row: As `flat` makes it, and the spread over seeds as `_sd` where it is told.
+        name: Of the figure.
+        decimals: Digits behind the point.
+
+    Returns:
+        `0.123 ± 0.004 (0.110 to 0.140)`, without what is not known; n/a where nothing is.
+    """
+    if row[name] is None:
+        return 'n/a'
+    figure = Estimate(mean=row[name], low=row[f'{name}_low'], high=row[f'{name}_high'])
+    mean, _, interval = estimate(figure, decimals).partition(' ')
+    sd = row.get(f'{name}_sd')
+    spread = '' if sd is None else f'± {sd:.{decimals}f}'
+    return ' '.join(filter(None, (mean, spread, interval)))
 
 
 def grid(cells: dict[tuple[str, str], str]) -> str:
@@ -187,16 +206,6 @@ def _averaged(frames: Sequence[FrameScore]) -> tuple[VariantScore, ...]:
     return tuple(averaged)
 
 
-def _groups(frames: Sequence[FrameScore]) -> list[tuple[str, Sequence[FrameScore]]]:
-    """Give each condition its own frames; the field's row `night` would hold night-rain too."""
-    groups: list[tuple[str, Sequence[FrameScore]]] = [
-        (condition, chosen)
-        for condition in CONDITIONS
-        if (chosen := [frame for frame in frames if frame.condition == condition])
-    ]
-    return [*groups, (ALL, frames)] if len(groups) > 1 else groups
-
-
 def _main_row(rows: Sequence[MetricRow], variant: Variant, config: EvaluationConfig) -> MetricRow:
     """Take the row of all frames at the main cap."""
     wanted = ('all', variant, config.main_cap_m)
@@ -227,10 +236,3 @@ def _spread(
         for run in runs
     ]
     return float(np.std(means, ddof=1))
-
-
-def _cell(row: Row, name: str) -> str:
-    text = estimate(Estimate(mean=row[name], low=row[f'{name}_low'], high=row[f'{name}_high']))
-    mean, _, interval = text.partition(' ')
-    spread = '' if row[f'{name}_sd'] is None else f'± {row[f"{name}_sd"]:.3f}'
-    return ' '.join(filter(None, (mean, spread, interval)))

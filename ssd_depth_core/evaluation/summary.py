@@ -5,8 +5,9 @@ from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from ssd_depth_core.data.nuscenes_splits import street_of
-from ssd_depth_core.evaluation.bootstrap import mean_and_interval
+from ssd_depth_core.evaluation.bootstrap import mean_and_interval, ratio_and_interval
 from ssd_depth_core.evaluation.confidence import expected_calibration_error, normalised_aurc
 from ssd_depth_core.evaluation.frame_score import DISTANCES_M, FrameScore
 from ssd_depth_core.evaluation.protocol import EvaluationConfig, rows_of, Variant
@@ -249,6 +250,37 @@ def estimates(
     means, intervals = mean_and_interval(
         values, scenes, seed=config.seed, replicates=config.replicates
     )
+    return _estimates(names, means, intervals)
+
+
+def ratios(
+    parts: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
+    scenes: Sequence[str],
+    config: EvaluationConfig,
+) -> dict[str, Estimate | None]:
+    """Divide sums over frames, with intervals; the same draws make them all.
+
+    Args:
+        parts: By name, what is divided and by what, (N,) each; the latter at least 0.
+        scenes: Of each of the N frames.
+        config: Seed and number of draws.
+
+    Returns:
+        By name; None where there is only 0 to divide by.
+    """
+    above, below = (np.stack(side, axis=1) for side in zip(*parts.values(), strict=True))
+    found = ratio_and_interval(
+        above, below, scenes, seed=config.seed, replicates=config.replicates
+    )
+    return {
+        name: None if np.isnan(figure.mean) else figure
+        for name, figure in _estimates(list(parts), *found).items()
+    }
+
+
+def _estimates(
+    names: Sequence[str], means: NDArray[np.float64], intervals: NDArray[np.float64] | None
+) -> dict[str, Estimate]:
     ends = np.full((2, len(names)), np.nan) if intervals is None else intervals
     return {
         name: Estimate(mean=float(mean), low=_known(low), high=_known(high))

@@ -26,20 +26,22 @@ HEADINGS = {
 }
 
 
-def estimate(value: Estimate | None) -> str:
+def estimate(value: Estimate | None, decimals: int = 3) -> str:
     """Write a mean with its interval.
 
     Args:
         value: The estimate; None where it was not measured.
+        decimals: Digits behind the point.
 
     Returns:
         `0.123 (0.110 to 0.140)`; without an interval where none is known.
     """
     if value is None:
         return 'n/a'
+    mean = f'{value.mean:.{decimals}f}'
     if value.low is None or value.high is None:
-        return f'{value.mean:.3f}'
-    return f'{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})'
+        return mean
+    return f'{mean} ({value.low:.{decimals}f} to {value.high:.{decimals}f})'
 
 
 def tables(evaluation: Evaluation) -> Iterator[tuple[str, str, Table]]:

@@ -95,9 +95,13 @@ def test_a_result_is_rendered_with_what_made_it():
 
 
 def test_a_table_of_its_own_is_shown_instead_of_the_rows():
-    page = render_result(replace(RESULT, table='| by night |\n| --- |'))
+    further = {'differences': ({'to': 'flat', 'by': 0.25},)}
+    result = replace(RESULT, further=further, table='| by night |\n| --- |')
+    page = render_result(result)
     assert page.startswith('## Depth at night\n\n| by night |\n| --- |\n\n`python bench')
     assert '| student |' not in page
+    drawn = '\n\n**differences**\n\n| to | by |\n| --- | ---: |\n| flat | 0.250 |\n\n`python'
+    assert f'| 200 |{drawn}' in render_result(replace(result, table=''))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +177,7 @@ def test_the_committed_page_tells_what_made_every_figure():
     for path in (DOCS / 'results').glob('*.json'):
         result = read_result(path)
         for field in fields(Result):
-            if field.name not in ('rows', 'table', 'notes'):
+            if field.name not in ('rows', 'further', 'table', 'notes'):
                 value = getattr(result, field.name)
                 assert str('none' if value is None else value) in text, (path.name, field.name)
 

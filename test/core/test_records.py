@@ -36,9 +36,18 @@ def test_result_survives_the_round_trip(tmp_path):
     assert path.read_text().endswith('}\n')
 
 
+def test_further_rows_have_keys_of_their_own(tmp_path):
+    path = tmp_path / 'night.json'
+    result = replace(RESULT, further={'differences': ({'a': 1.0}, {'a': None})})
+    write_result(result, path)
+    assert read_result(path) == result
+
+
 def test_a_result_without_rows_is_refused():
     with pytest.raises(ValueError, match="result 'Depth at night' has no rows"):
         replace(RESULT, rows=())
+    with pytest.raises(ValueError, match="result 'Depth at night' has no differences"):
+        replace(RESULT, further={'differences': ()})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +56,8 @@ def test_a_result_without_rows_is_refused():
 def test_rows_must_share_their_columns_in_order(row):
     with pytest.raises(ValueError, match='rows must share their keys'):
         replace(RESULT, rows=(RESULT.rows[0], row))
+    with pytest.raises(ValueError, match='differences must share their keys'):
+        replace(RESULT, further={'differences': (RESULT.rows[0], row)})
 
 
 @pytest.mark.parametrize(

@@ -212,11 +212,29 @@ def test_the_table_says_how_rows_were_trained_and_what_they_beat(experiment, tmp
 def test_a_row_is_compared_with_those_that_it_names_and_that_are_there(experiment, tmp_path):
     _, result = report(experiment, tmp_path)
     lines = [line.split(' | ')[0] for line in result.table.splitlines() if ' minus ' in line]
-    assert lines[len(GUESSES) :] == [
+    absolute, relative = lines[: len(lines) // 2], lines[len(lines) // 2 :]
+    assert absolute == relative
+    assert absolute[len(GUESSES) :] == [
         '| student minus teacher, metric',
         '| student minus mono, median-scaled',
         '| labelled minus student, metric',
     ]
+
+
+def test_differences_are_rows_of_the_record_too(experiment, tmp_path):
+    _, result = report(experiment, tmp_path)
+    rows = result.further['differences']
+    # The teacher with the guesses, the student with two rows, the labelled one with one.
+    assert len(rows) == (len(GUESSES) + 2 + 1) * 4
+    (row,) = (
+        row for row in rows if (row['compared_with'], row['condition']) == ('flat-road', 'mean')
+    )
+    assert (row['method'], row['scaling'], row['metric']) == ('teacher', 'metric', 'abs_rel')
+    # 0.25 against 0.5 in every street.
+    for name, value in (('difference', -0.25), ('difference_percent', -50)):
+        for end in ('', '_low', '_high'):
+            assert row[f'{name}{end}'] == pytest.approx(value)
+    assert '| teacher minus constant, metric | -50.0 (-50.0 to -50.0) | ' in result.table
 
 
 def test_the_pictures_to_learn_from_are_counted(experiment, tmp_path):
@@ -230,7 +248,7 @@ def test_the_pictures_to_learn_from_are_counted(experiment, tmp_path):
 def test_what_others_published_stands_under_our_figures_and_not_in_them(experiment, tmp_path):
     _, result = report(experiment, tmp_path)
     assert result.table.endswith('|\n\n**Published**: 0.122')
-    assert 'Published' not in str(result.rows)
+    assert 'Published' not in str([result.rows, result.further])
 
 
 def test_the_picture_leaves_out_what_it_is_told_to(experiment, tmp_path, monkeypatch):

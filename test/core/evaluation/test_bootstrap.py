@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ssd_depth_core.evaluation.bootstrap import mean_and_interval
+from ssd_depth_core.evaluation.bootstrap import mean_and_interval, ratio_and_interval
 
 
 def interval(values, scenes, seed=0, replicates=4000):
@@ -74,3 +74,19 @@ def test_the_seed_decides():
     _, other = interval(values, scenes, seed=1, replicates=100)
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_a_ratio_is_that_of_the_sums_of_the_same_scenes():
+    above, below = np.array([[1.0], [2.0], [9.0]]), np.array([[2.0], [2.0], [6.0]])
+    ratios, ends = ratio_and_interval(above, below, list('aab'), seed=0, replicates=400)
+    assert ratios == pytest.approx([12 / 10])
+    # The ends are the scenes alone, 3 / 4 and 9 / 6; drawn apart from each other, sums would
+    # reach 6 / 12 and 18 / 8.
+    np.testing.assert_allclose(ends[:, 0], [3 / 4, 9 / 6])
+
+
+def test_there_is_no_ratio_to_nothing():
+    above, below = np.ones((3, 2)), np.array([[0.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    ratios, ends = ratio_and_interval(above, below, list('abc'), seed=0, replicates=100)
+    np.testing.assert_array_equal(ratios, [np.nan, 1.5])
+    assert np.isnan(ends).all()  # one scene alone has a denominator
