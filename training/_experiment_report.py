@@ -16,6 +16,7 @@ from ssd_depth_core.evaluation.experiment_plot import draw_experiment
 from ssd_depth_core.evaluation.margins import margin_rows, margin_tables
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
 from ssd_depth_core.evaluation.record import read_evaluation, read_frames
+from ssd_depth_core.evaluation.rejection import rejection_rows, rejection_table
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.records import provenance, Result, write_result
 
@@ -70,6 +71,9 @@ def write_report(
     if differences := margin_rows(_pairs(experiment, trained, guesses), protocol):
         further['differences'] = tuple(differences)
         parts.append(margin_tables(differences))
+    if rejections := rejection_rows(trained, protocol):
+        further['rejections'] = tuple(rejections)
+        parts.append(rejection_table(rejections))
     parts.append(f'**Trainings** (means over seeds)\n\n{grid(_trainings(experiment))}')
     if translations := _translations(experiment):
         parts.append(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from ssd_depth_core.conditions import CONDITIONS
+from ssd_depth_core.evaluation.confidence import ConfidenceScore
 from ssd_depth_core.evaluation.frame_score import FrameScore, VariantScore
 from ssd_depth_core.evaluation.protocol import EvaluationConfig, Variant
 from ssd_depth_core.evaluation.record import Estimate, MetricRow
@@ -38,13 +39,13 @@ class ScoredMethod:
 
 
 def average_runs(runs: Sequence[Sequence[FrameScore]]) -> list[FrameScore]:
-    """Average the metrics of several trainings frame by frame.
+    """Average the metrics and the confidence's scores of several trainings frame by frame.
 
     Args:
         runs: Frames of each training, at least one run.
 
     Returns:
-        The first run's frames in its order, their metrics averaged.
+        The first run's frames in its order, averaged so.
 
     Raises:
         ValueError: If the runs are not of the same frames, variants and caps.
@@ -56,10 +57,13 @@ def average_runs(runs: Sequence[Sequence[FrameScore]]) -> list[FrameScore]:
                 f'trainings of one method must be scored on the same frames, but {len(apart)} are '
                 f'in one only, e.g. {min(apart)}; evaluate them on one index'
             )
-    return [
-        replace(first, scores=_averaged([frames[first.id] for frames in by_id]))
-        for first in runs[0]
-    ]
+    averaged = []
+    for first in runs[0]:
+        same = [frames[first.id] for frames in by_id]
+        averaged.append(
+            replace(first, scores=_averaged(same), confidence=_averaged_confidence(same))
+        )
+    return averaged
 
 
 def table_rows(methods: Sequence[ScoredMethod], config: EvaluationConfig) -> list[Row]:
@@ -204,6 +208,18 @@ def _averaged(frames: Sequence[FrameScore]) -> tuple[VariantScore, ...]:
         means = {name: float(np.mean([own[name] for own in figures])) for name in figures[0]}
         averaged.append(replace(scores[0], metrics=DepthMetrics(**means)))
     return tuple(averaged)
+
+
+def _averaged_confidence(frames: Sequence[FrameScore]) -> ConfidenceScore | None:
+    """Average one frame's risk over runs; None where a run gives no confidence."""
+    scores = [asdict(frame.confidence) for frame in frames if frame.confidence is not None]
+    if len(scores) < len(frames):
+        return None
+    means = {name: np.mean([own[name] for own in scores], axis=0).tolist() for name in scores[0]}
+    averaged: dict[str, Any] = {
+        name: tuple(mean) if isinstance(mean, list) else mean for name, mean in means.items()
+    }
+    return ConfidenceScore(**averaged)
 
 
 def _main_row(rows: Sequence[MetricRow], variant: Variant, config: EvaluationConfig) -> MetricRow:

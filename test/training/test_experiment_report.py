@@ -9,6 +9,7 @@ pytest.importorskip('torch')
 
 from ssd_depth_core.data.index import IndexHeader, IndexLine, write_index
 from ssd_depth_core.data.manifest import append_manifest, ManifestLine
+from ssd_depth_core.evaluation.confidence import ConfidenceScore, NUM_BINS
 from ssd_depth_core.evaluation.frame_score import FrameScore, VariantScore
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
 from ssd_depth_core.evaluation.record import Evaluation, Tables, write_evaluation
@@ -43,7 +44,21 @@ SCENES = [
 ]
 
 
-def frame(scene, condition, abs_rel):
+# Of the four fifths of which a network is most confident, 0.15, and the oracle finds 0.1.
+BINS = (0.0,) * NUM_BINS
+CONFIDENCE = ConfidenceScore(
+    aurc=0.2,
+    aurc_oracle=0.1,
+    aurc_random=0.25,
+    risk=(0.15,) * 16 + (0.25,) * 4,
+    risk_oracle=(0.1,) * 16 + (0.25,) * 4,
+    bin_pixels=BINS,
+    bin_confidence=BINS,
+    bin_correct=BINS,
+)
+
+
+def frame(scene, condition, abs_rel, confidence):
     metrics = DepthMetrics(abs_rel=abs_rel, sq_rel=0, rmse=5.0, rmse_log=0, a1=0.5, a2=1, a3=1)
     return FrameScore(
         id=scene,
@@ -59,7 +74,7 @@ def frame(scene, condition, abs_rel):
         distance=(),
         scale=1.0,
         flicker=None,
-        confidence=None,
+        confidence=confidence,
         edges=None,
     )
 
@@ -97,7 +112,8 @@ def experiment(tmp_path):
     )
 
     def score(name, abs_rel):
-        frames = [frame(scene, condition, abs_rel) for scene, condition in SCENES]
+        confidence = CONFIDENCE if name.startswith('student') else None
+        frames = [frame(scene, condition, abs_rel, confidence) for scene, condition in SCENES]
         write_evaluation(replace(EVALUATION, method=name), frames, experiment.scores_folder(name))
 
     for guess in GUESSES:
@@ -235,6 +251,24 @@ def test_differences_are_rows_of_the_record_too(experiment, tmp_path):
         for end in ('', '_low', '_high'):
             assert row[f'{name}{end}'] == pytest.approx(value)
     assert '| teacher minus constant, metric | -50.0 (-50.0 to -50.0) | ' in result.table
+
+
+def test_what_confidence_gains_is_told_of_rows_that_have_it(experiment, tmp_path):
+    _, result = report(experiment, tmp_path)
+    rows = result.further['rejections']
+    assert {row['method'] for row in rows} == {'student'}
+    assert [row['condition'] for row in rows] == ['day-clear', 'night', 'all']
+    for row in rows:
+        assert row['gain_percent'] == pytest.approx(40)
+        assert row['oracle_gain_percent'] == pytest.approx(60)
+    assert '| student, lower by [%] | 40.0 (40.0 to 40.0) | ' in result.table
+    for run in (3, 4):
+        folder = experiment.scores_folder(f'student-seed{run}')
+        frames = [frame(scene, condition, 0.2, None) for scene, condition in SCENES]
+        write_evaluation(replace(EVALUATION, method='student'), frames, folder)
+    text, result = report(experiment, tmp_path)
+    assert list(result.further) == ['differences']
+    assert 'least confident' not in text
 
 
 def test_the_pictures_to_learn_from_are_counted(experiment, tmp_path):
