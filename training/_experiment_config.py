@@ -31,6 +31,14 @@ class StageConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationConfig(StageConfig):
+    """Say what `training.translate` is told."""
+
+    remarks: str = ''
+    """How these pictures are made and of what depth, which the table's reader must know."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RowConfig:
     """Say what a row of the table is."""
 
@@ -75,8 +83,8 @@ class PresetConfig:
     """Of `training.render_synthdrive`."""
     index: StageConfig
     """Of `training.index_data`."""
-    translations: dict[str, StageConfig] = field(default_factory=dict)
-    """Of `training.translate`, by the names that rows call them; made where a row needs them."""
+    translations: dict[str, TranslationConfig] = field(default_factory=dict)
+    """By the names that rows call them; made where a row needs them."""
     evaluate: StageConfig
     """Of `training.evaluate`."""
     num_seeds: int = 1

@@ -223,6 +223,11 @@ def _notes(experiment: Experiment, preset: str) -> str:
         f'{", ".join(commits)} in {minutes:,.0f} minutes.',
         start,
         experiment.preset.remarks,
+        *(
+            f'Pictures `{name}`: {remarks}'
+            for name in experiment.translations()
+            if (remarks := experiment.preset.translations[name].remarks)
+        ),
         'The streets are synthetic: the figures compare methods and conditions with each other '
         'and tell nothing of real streets.',
     ]

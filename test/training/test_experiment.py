@@ -111,6 +111,18 @@ def test_students_look_at_conditions_that_are_made(read, name):
                 assert set(training.data.conditions) <= set(made)
 
 
+@pytest.mark.parametrize('name', ['ssd', 'ssd_ablation'])
+def test_the_reader_is_told_of_what_depth_each_translation_is_made(read, name):
+    config = read(name)
+    for size in ('small', 'gpu'):
+        for translation in config.presets[size].translations.values():
+            depth = from_dict(TranslateConfig, translation.resolved(), name).depth
+            known = {'exact': 'the exact depth', 'onnx': 'shipped student'}
+            assert known.get(depth.kind, 'depth alone') in translation.remarks
+        said = config.presets[size].remarks
+        assert 'the depth is that of' not in said  # it is not one for all rows
+
+
 def test_the_first_rows_of_all_presets_are_the_main_ones(read):
     main = [
         *('monodepth2', 'md4all_baseline', 'ssd_teacher', 'md4all_dd', 'ssd_student'),

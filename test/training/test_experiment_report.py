@@ -18,7 +18,13 @@ from ssd_depth_core.records import read_result
 
 from training import _experiment_report
 from training._experiment import Experiment, GUESSES
-from training._experiment_config import ExperimentConfig, PresetConfig, RowConfig, StageConfig
+from training._experiment_config import (
+    ExperimentConfig,
+    PresetConfig,
+    RowConfig,
+    StageConfig,
+    TranslationConfig,
+)
 from training._experiment_report import write_report
 
 PROTOCOL = EvaluationConfig(truth='exact', caps_m=(80.0,), replicates=100)
@@ -96,7 +102,11 @@ def experiment(tmp_path):
         index=how,
         evaluate=how,
         num_seeds=2,
-        translations={'gdt': how},
+        translations={
+            'gdt': TranslationConfig(
+                config=tmp_path / 'unused.yaml', remarks='of estimated depth.'
+            )
+        },
         rows={name: {} for name in rows if name != 'left_out'},
         remarks='Depth begins at 0.5 m.',
     )
@@ -305,7 +315,7 @@ def test_the_notes_say_what_the_reader_must_know(experiment, tmp_path):
         'Every network is trained '
         'from scratch, without downloaded weights; '
     )
-    assert 'Depth begins at 0.5 m.' in result.notes
+    assert 'Depth begins at 0.5 m. Pictures `gdt`: of estimated depth. The' in result.notes
     run = experiment.run_folder('teacher', 4)
     run.config.write_text(
         run.config.read_text().replace('encoder_weights: null', 'encoder_weights: timm')
