@@ -5,23 +5,26 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.gdt.procedural.camera_noise import add_noise, Noise
 from ssd_depth_core.gdt.procedural.config import ProceduralConfig
+from ssd_depth_core.gdt.procedural.exposure_control import draw_exposure_control
 from ssd_depth_core.gdt.procedural.lamp_glare import add_glare
 from ssd_depth_core.gdt.procedural.lamps import add_lamp_heads, draw_street_lamps, lamp_light
 from ssd_depth_core.gdt.procedural.mixing import coloured, mixed, scaled
 from ssd_depth_core.gdt.procedural.overcast import overcast
 from ssd_depth_core.gdt.procedural.scene import Scene
 from ssd_depth_core.gdt.procedural.soft import spread
+from ssd_depth_core.gdt.procedural.windows import lit_windows
 
-_AMBIENT = (0.012, 0.05)
-"""Light of the town's sky in daylight's unit, as the night camera sees it."""
+_AMBIENT = (0.012, 0.12)
+"""Light of the town's sky and of all lamps out of view in daylight's unit, as the night camera
+sees it."""
 _SKY = (0.003, 0.02)
 """Radiance of that sky overhead; near the horizon it is more."""
 _TINTS = ((0.75, 0.9, 1.25), (1.25, 0.95, 0.65))
 """Of the town's sky: moon blue, sodium orange."""
 _GLARE = (0.1, 0.3)
 """Share of a lamp's light that lens and windscreen scatter."""
-_SHOT, _READ = (0.015, 0.045), (0.0006, 0.0025)
-"""Noise at high gain, as standard deviations where white is 1."""
+_SHOT, _READ = (0.015, 0.08), (0.001, 0.01)
+"""Noise before the exposure control amplifies it, as standard deviations where white is 1."""
 _LAMP_GAIN = 25.0
 """By how much a lamp that is on by day outshines the night's exposure."""
 
@@ -40,8 +43,10 @@ def night(
     Returns:
         (H, W, 3) linear.
     """
-    light = add_glare(night_light(scene, strength, rng), strength * rng.uniform(*_GLARE))
-    return add_noise(light, draw_noise(strength, rng), rng)
+    light = night_light(scene, strength, rng)
+    gain = strength * draw_exposure_control(rng).gain(light) + 1 - strength
+    light = add_glare(light * np.float32(gain), strength * rng.uniform(*_GLARE))
+    return add_noise(light, draw_noise(strength, gain, rng), rng)
 
 
 def night_light(scene: Scene, strength: float, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -61,7 +66,7 @@ def night_light(scene: Scene, strength: float, rng: np.random.Generator) -> NDAr
     street = draw_street_lamps(rng)
     arriving = lamp_light(scene, street, rng.uniform(0.6, 1.3), ambient)
     shown = mixed(overcast(scene, strength) * arriving, _sky(scene, glow), scene.sky)
-    shown += np.float32(_LAMP_GAIN) * lit_lamps(scene)
+    shown += np.float32(_LAMP_GAIN) * lit_lamps(scene) + lit_windows(scene, rng)
     add_lamp_heads(shown, scene, street)
     return np.asarray(cv2.addWeighted(scene.light, 1 - strength, shown, strength, 0))
 
@@ -92,14 +97,16 @@ def lit_lamps(scene: Scene) -> NDArray[np.float32]:
     return scaled(scene.light, seen)
 
 
-def draw_noise(strength: float, rng: np.random.Generator) -> Noise:
+def draw_noise(strength: float, gain: float, rng: np.random.Generator) -> Noise:
     """Draw how noisy the camera is.
 
     Args:
         strength: Scales the noise.
+        gain: Of the exposure control: s = gain s0 has the variance gain shot^2 s + gain^2 read^2.
         rng: Of the picture.
 
     Returns:
-        Shot and read noise at night's gain.
+        Shot and read noise of the amplified signal.
     """
-    return Noise(strength * rng.uniform(*_SHOT), strength * rng.uniform(*_READ))
+    shot, read = (np.exp(rng.uniform(*np.log(ends))) for ends in (_SHOT, _READ))
+    return Noise(strength * gain**0.5 * shot, strength * gain * read)

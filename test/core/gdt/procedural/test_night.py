@@ -10,7 +10,7 @@ from ssd_depth_core.gdt.procedural.lamps import (
     lamp_light,
     StreetLamps,
 )
-from ssd_depth_core.gdt.procedural.night import lit_lamps, night_light
+from ssd_depth_core.gdt.procedural.night import draw_noise, lit_lamps, night_light
 from ssd_depth_core.gdt.procedural.scene import scene_of
 
 NO_LAMPS = StreetLamps(np.zeros((0, 3), np.float32), np.ones(3, np.float32))
@@ -103,3 +103,21 @@ def test_lamps_that_are_on_by_day_are_small_and_red(request_for):
     assert found[36, 91]
     assert not found[:, 105:].any()
     assert found.sum() < 60
+
+
+def test_gain_amplifies_noise_as_it_does_light():
+    # s = g s0: the variance of shot noise grows with g at the same s, that of read noise with g^2.
+    plain = draw_noise(1.0, 1.0, np.random.default_rng(3))
+    amplified = draw_noise(1.0, 4.0, np.random.default_rng(3))
+    assert amplified.shot == pytest.approx(2 * plain.shot)
+    assert amplified.read == pytest.approx(4 * plain.read)
+    assert draw_noise(0.5, 1.0, np.random.default_rng(3)).read == pytest.approx(plain.read / 2)
+
+
+def test_a_near_wall_in_the_head_lamps_closes_the_camera(request_for, translator):
+    near = np.full((96, 160), 0.4, np.float32)  # 2.5 m ahead
+    pictures = [
+        translator().translate([request_for('night', seed=seed, inverse_depth=near)])[0].picture
+        for seed in range(8)
+    ]
+    assert np.mean([(picture >= 250).mean() for picture in pictures]) < 0.05
