@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 import platform
 import subprocess
-from typing import Any
+from typing import Any, TypedDict
 
 from ssd_depth_core.config import from_dict, to_dict
 
@@ -111,7 +111,15 @@ def code_commit() -> str:
     return f'{commit}-dirty' if changed else commit
 
 
-def provenance(accelerator: str | None = None) -> dict[str, str]:
+class Provenance(TypedDict):
+    """Hold where and when something was measured."""
+
+    commit: str
+    machine: str
+    date: str
+
+
+def provenance(accelerator: str | None = None) -> Provenance:
     """Say where and when this process runs, for a `Result`.
 
     Args:

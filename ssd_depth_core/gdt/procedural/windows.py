@@ -67,10 +67,10 @@ def _room_numbers(scene: Scene) -> NDArray[np.intp]:
 
 def _glass(scene: Scene) -> NDArray[np.float32]:
     """Tell panes, (H, W) in [0, 1]: darker than the flat wall around them, and high up."""
-    wall = 1 - scene.sky
+    wall = np.asarray(1 - scene.sky, np.float32)
     sigma = scene.depth.shape[0] / 24
     darker = (1 - scene.luma / _mean_of(scene.luma, wall, sigma)) / np.float32(_GLASS)
-    inverse_depth = 1 / scene.depth  # linear along a plane, so its mean is its middle
+    inverse_depth = np.float32(1) / scene.depth  # linear along a plane, so its mean is its middle
     bent = np.abs(inverse_depth - _mean_of(inverse_depth, wall, 2.0))
     flat = 2 - bent * scene.depth / np.float32(_BENT)
     high = (scene.height - np.float32(_LOWEST_M)) / np.float32(0.5)
@@ -90,4 +90,5 @@ def _mean_of(
 ) -> NDArray[np.float32]:
     """Average what lies around each pixel and counts, of the shape of both."""
     least = np.float32(1e-4)
-    return spread(values * share, sigma_px) / np.maximum(spread(share, sigma_px), least) + least
+    mean = spread(values * share, sigma_px) / np.maximum(spread(share, sigma_px), least)
+    return np.asarray(mean + least, np.float32)
