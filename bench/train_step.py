@@ -211,7 +211,7 @@ def time_steps(
             lambda network: Validation({}),
             lambda network, step, metrics: None,
             config,
-            open_run(Path(folder, 'run'), {}, resume=False),
+            open_run(Path(folder, 'run'), {}, {}, resume=False),
             accelerator,
             seed=0,
         )

@@ -20,7 +20,11 @@ from ssd_depth_core.data.index import read_header, read_lines
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.triplets import TripletDataset
 from ssd_depth_core.learning.frozen import Frozen
-from ssd_depth_core.learning.given_networks import read_metric_network, view_of
+from ssd_depth_core.learning.given_networks import (
+    checkpoint_of,
+    read_metric_network,
+    view_of,
+)
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.maps import resized
 from ssd_depth_core.learning.run_folder import RunFolder
@@ -267,6 +271,11 @@ def train_adaptation(
         validation,
         config.loop,
         to_dict(config),
+        {
+            'index': index / 'train.jsonl',
+            'student': checkpoint_of(student),
+            'teacher': checkpoint_of(teacher),
+        },
         out,
         seed=config.seed,
         command=command,

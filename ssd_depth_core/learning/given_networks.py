@@ -22,9 +22,21 @@ def read_metric_network(path: Path, role: str) -> tuple[DepthNet, CheckpointInfo
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no such checkpoint, or depth has no unit.
     """
-    network, info = load_checkpoint(RunFolder(path).checkpoint if path.is_dir() else path)
+    network, info = load_checkpoint(checkpoint_of(path))
     check_metric(info, f'{role} {path}')
     return network, info
+
+
+def checkpoint_of(path: Path) -> Path:
+    """Find a network's checkpoint.
+
+    Args:
+        path: Its run folder, or the checkpoint itself.
+
+    Returns:
+        The checkpoint; need not be there.
+    """
+    return RunFolder(path).checkpoint if path.is_dir() else path
 
 
 def view_of(model: DepthNetConfig) -> TeacherView:

@@ -1,6 +1,7 @@
 """What a training run leaves on disk.
 
 config.yaml              resolved
+inputs.json              what was given beside it: digests of lists of frames and of networks
 metrics.jsonl            a line at each log and each validation
 tensorboard/             the same, to look at with `tensorboard --logdir`
 pictures/                of each validation
@@ -17,6 +18,7 @@ from typing import Any
 
 from ssd_depth_core.checks import check_file
 from ssd_depth_core.config import flattened
+from ssd_depth_core.learning.run_inputs import check_same_inputs, Inputs, record_inputs
 import yaml
 
 MAY_CHANGE = frozenset(
@@ -46,6 +48,11 @@ class RunFolder:
     def config(self) -> Path:
         """Tell where the resolved config lies."""
         return self.path / 'config.yaml'
+
+    @property
+    def inputs(self) -> Path:
+        """Tell where the record of what was given beside the config lies."""
+        return self.path / 'inputs.json'
 
     @property
     def metrics(self) -> Path:
@@ -99,13 +106,14 @@ class RunFolder:
             _replace(self.metrics, ''.join(kept))
 
 
-def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
+def open_run(path: Path, config: dict[str, Any], inputs: Inputs, resume: bool) -> RunFolder:
     """Make a run folder, or enter one to go on in it.
 
     Args:
         path: The folder.
         config: Resolved, plain values; written into the folder. That of a resumed run may differ
             in `MAY_CHANGE` alone.
+        inputs: What is given beside the config; of a resumed run the same, or grown.
         resume: Whether the folder must hold a run already, or must not.
 
     Returns:
@@ -114,7 +122,7 @@ def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
     Raises:
         FileExistsError: If a run is there and `resume` is not asked for.
         FileNotFoundError: If there is no state to resume from, or no config beside it.
-        ValueError: If the run to resume was made with another config.
+        ValueError: If the run to resume was made with another config or other inputs.
     """
     run = RunFolder(path)
     if resume and not run.state.exists():
@@ -124,8 +132,10 @@ def open_run(path: Path, config: dict[str, Any], resume: bool) -> RunFolder:
         raise FileExistsError(f'{path} holds a run already; choose another --out, or --resume it')
     if resume:
         _check_same(run.config, config)
+        check_same_inputs(run.inputs, inputs)
     path.mkdir(parents=True, exist_ok=True)
     _replace(run.config, yaml.safe_dump(config, sort_keys=False))
+    _replace(run.inputs, record_inputs(inputs))
     return run
 
 

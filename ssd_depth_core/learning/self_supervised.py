@@ -250,6 +250,7 @@ def train_self_supervised(
         validation,
         config.loop,
         to_dict(config),
+        {'index': index / 'train.jsonl'},
         out,
         seed=config.seed,
         command=command,

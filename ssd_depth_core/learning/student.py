@@ -7,6 +7,7 @@ from typing import Literal
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.appearances import TranslatedPictures
 from ssd_depth_core.data.index import IndexHeader, read_header, read_lines
+from ssd_depth_core.data.manifest import NAME as MANIFEST
 from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.translated import TranslatedConfig, TranslatedDataset
@@ -17,7 +18,11 @@ from ssd_depth_core.learning.distillation import (
     DistillationTask,
     Teacher,
 )
-from ssd_depth_core.learning.given_networks import read_metric_network, view_of
+from ssd_depth_core.learning.given_networks import (
+    checkpoint_of,
+    read_metric_network,
+    view_of,
+)
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.training import (
@@ -142,6 +147,9 @@ def train_student(
     torch.manual_seed(config.seed)
     network = _initial_student(config, taught_by, resume)
     task = DistillationTask(network, loss, taught_by, _semantic_encoder(config, taught_by))
+    inputs = {'index': index / 'train.jsonl', 'translated': translated / MANIFEST}
+    if teacher is not None:
+        inputs['teacher'] = checkpoint_of(teacher)
     makers = sorted({line.translator for line in manifest})
     source = 'truth' if loss.target == 'truth' else f'teacher {teacher}'
     return run_training(
@@ -150,6 +158,7 @@ def train_student(
         validation,
         config.loop,
         to_dict(config),
+        inputs,
         out,
         seed=config.seed,
         command=command,

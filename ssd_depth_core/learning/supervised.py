@@ -17,6 +17,7 @@ from ssd_depth_core.data.rendered import (
 from ssd_depth_core.data.rendered_translations import with_translations
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.run_inputs import rendered_inputs
 from ssd_depth_core.learning.training import initial_network, run_training, spread
 from ssd_depth_core.losses.supervised import (
     canonical_log_depth,
@@ -177,6 +178,7 @@ def train_supervised(
         validation_sets,
         config.loop,
         to_dict(config),
+        rendered_inputs(folders),
         out,
         seed=config.seed,
         command=command,

@@ -15,6 +15,7 @@ from ssd_depth_core.learning.evaluation import evaluate, Predict, table
 from ssd_depth_core.learning.loop import LoopConfig, make_accelerator, train
 from ssd_depth_core.learning.pictures import draw_depth
 from ssd_depth_core.learning.run_folder import open_run, RunFolder
+from ssd_depth_core.learning.run_inputs import Inputs
 from ssd_depth_core.learning.task import Task, Validation
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 from ssd_depth_core.models.factory import build_depth_net
@@ -82,6 +83,7 @@ def run_training(
     validation: dict[str, Dataset[dict[str, torch.Tensor]]],
     loop: LoopConfig,
     config: dict[str, Any],
+    inputs: Inputs,
     out: Path,
     *,
     seed: int,
@@ -101,6 +103,7 @@ def run_training(
             all at the network's input size.
         loop: Budget and optimizer.
         config: Resolved, plain values; written into the folder and the checkpoint.
+        inputs: What is given beside the config; a run is resumed with the same, or grown ones.
         out: Run folder.
         seed: Of the order of samples and their augmentation.
         command: Written into the checkpoint: what made it.
@@ -162,7 +165,7 @@ def run_training(
     for frames in validation.values():
         frames[0]
     # One process makes the folder; the others would find it taken.
-    run = open_run(out, config, resume) if accelerator.is_main_process else RunFolder(out)
+    run = open_run(out, config, inputs, resume) if accelerator.is_main_process else RunFolder(out)
     train(task, dataset, validate, save, loop, run, accelerator, seed=seed, resume=resume)
     return run
 

@@ -39,6 +39,7 @@ from ssd_depth_core.gdt.small_pipeline import (
 from ssd_depth_core.learning.loop import LoopConfig, make_accelerator, train
 from ssd_depth_core.learning.patch_components import fit_encoder
 from ssd_depth_core.learning.run_folder import open_run, RunFolder
+from ssd_depth_core.learning.run_inputs import Inputs, rendered_inputs
 from ssd_depth_core.learning.task import Validation
 from ssd_depth_core.learning.tensor_file import write_tensors
 from ssd_depth_core.learning.training import spread
@@ -278,9 +279,10 @@ def train_translator(
     }
 
     # The autoencoder comes first, and is then fixed: latents are computed once.
+    inputs = rendered_inputs(folders)
     torch.manual_seed(config.seed)
     autoencoder = _train_autoencoder(
-        config, examples, held_out, out / 'autoencoder', resume=resume, cpu=cpu
+        config, examples, held_out, inputs, out / 'autoencoder', resume=resume, cpu=cpu
     )
     # Accelerate keeps the precision of a process's first Accelerator, and refuses another.
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -290,6 +292,7 @@ def train_translator(
         autoencoder,
         examples,
         held_out,
+        inputs,
         diffusion.path,
         out / 'pipeline',
         provenance,
@@ -303,6 +306,7 @@ def _train_autoencoder(
     config: TranslatorConfig,
     examples: list[Example],
     held_out: list[Example],
+    inputs: Inputs,
     out: Path,
     *,
     resume: bool,
@@ -331,7 +335,7 @@ def _train_autoencoder(
         write_tensors(run.checkpoint, average.state_dict(), header, 'autoencoder')
 
     plain = _plain(config, 'diffusion', 'autoencoder')
-    run = open_run(out, plain, resume)
+    run = open_run(out, plain, inputs, resume)
     dataset = PictureCrops(examples, size, config.autoencoder.crop)
     average = train(
         task, dataset, validate, save, loop, run, accelerator, seed=config.seed, resume=resume
@@ -345,6 +349,7 @@ def _train_diffusion(
     autoencoder: AutoencoderTiny,
     examples: list[Example],
     held_out: list[Example],
+    inputs: Inputs,
     out: Path,
     pipeline: Path,
     provenance: dict[str, Any],
@@ -387,7 +392,7 @@ def _train_diffusion(
         save_pipeline(join_pipeline(plain[0], plain[1], tokenizer), pipeline, info)
 
     plain = _plain(config, 'autoencoder', 'diffusion')
-    run = open_run(out, plain, resume)
+    run = open_run(out, plain, inputs, resume)
     train(task, dataset, validate, save, loop, run, accelerator, seed=config.seed, resume=resume)
 
 

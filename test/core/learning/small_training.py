@@ -55,7 +55,7 @@ class Points(torch.utils.data.Dataset):
 def main(out, loop, resume=False, noise=0.0, die_at_call=None, die_at_state=None, max_bytes=None):
     loop = LoopConfig(**loop)
     accelerator = make_accelerator(loop, cpu=True)
-    run = open_run(out, {}, resume) if accelerator.is_main_process else RunFolder(out)
+    run = open_run(out, {}, {}, resume) if accelerator.is_main_process else RunFolder(out)
     if max_bytes is not None:  # of any file; Python gets an error and no signal
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
 

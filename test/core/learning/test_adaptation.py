@@ -288,6 +288,15 @@ def test_an_adaptation_goes_on_where_it_was_stopped(make_index, networks, tmp_pa
     assert load_checkpoint(resumed.checkpoint)[1].step == 4
 
 
+@pytest.mark.parametrize('name', ['student', 'teacher'])
+def test_an_adaptation_goes_on_with_its_networks_only(make_index, networks, tmp_path, name):
+    index = make_index()
+    run = adapt(config(), index, tmp_path / 'run', networks)
+    others = {'student': saved(tmp_path / 's', VIT, 3), 'teacher': saved(tmp_path / 't', CNN, 4)}
+    with pytest.raises(ValueError, match=f'input {name} must be .*{name}/checkpoint.* as it was'):
+        adapt(config(), index, run.path, {**networks, name: others[name]}, resume=True)
+
+
 def refused(message, config, index, out, networks, error=ValueError):
     with pytest.raises(error, match=message):
         adapt(config, index, out, networks)

@@ -82,7 +82,7 @@ def _precision_of_its_own():
 
 
 def run_loop(folder, loop, task=None, resume=False, saved=None, dataset=None, accelerator=None):
-    run = open_run(folder, {}, resume)
+    run = open_run(folder, {}, {}, resume)
     task = task or LineTask()
     average = train(
         task,

@@ -240,6 +240,18 @@ def test_training_leaves_a_network_that_says_what_it_saw(make_index, tmp_path):
     assert load_pose_net(run.pose_net).config == PoseNetConfig()
 
 
+def test_a_training_goes_on_with_its_own_index_only(make_index, tmp_path):
+    def train(index, **options):
+        return train_self_supervised(
+            config(), index, tmp_path / 'run', command='x', cpu=True, **options
+        )
+
+    train(make_index())
+    index = make_index(lambda line: replace(line, condition='night'))  # in the same folder
+    with pytest.raises(ValueError, match='input index must be .*train.jsonl as it was'):
+        train(index, resume=True)
+
+
 def test_without_neighbours_there_is_nothing_to_learn_from(make_index, tmp_path):
     index = make_index(lambda line: replace(line, previous=None))
     with pytest.raises(ValueError, match='none of .* frames has one before and one after'):

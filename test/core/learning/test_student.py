@@ -1,4 +1,5 @@
 from dataclasses import replace
+import shutil
 
 import numpy as np
 import pytest
@@ -156,6 +157,36 @@ def test_a_student_goes_on_where_it_was_stopped(frames, teacher, tmp_path):
     networks = [load_checkpoint(run.checkpoint)[0].state_dict() for run in (whole, resumed)]
     assert all(torch.equal(networks[0][name], networks[1][name]) for name in networks[0])
     assert load_checkpoint(resumed.checkpoint)[1].step == 4
+
+
+def test_a_student_goes_on_with_its_teacher_and_its_frames_only(
+    frames, teacher, make_index, tmp_path
+):
+    learner = config(initial='config', loss=OFF)
+    run = train(learner, frames, tmp_path / 'run', teacher)
+    index, translated = frames
+    moved = shutil.copytree(teacher, tmp_path / 'moved')
+    manifest = translated / 'manifest.jsonl'
+    lines = manifest.read_text().splitlines(keepends=True)
+
+    def resume(*frames, teacher=moved):
+        return train(learner, frames, run.path, teacher, resume=True)
+
+    def refused_on_resume(name, *frames, **options):
+        with pytest.raises(ValueError, match=f'input {name} must be .* as it was when the run be'):
+            resume(*frames, **options)
+
+    resume(index, translated)  # another folder and the same weights
+    shutil.copy(run.checkpoint, tmp_path / 'moved')
+    refused_on_resume('teacher', index, translated)
+    refused_on_resume('teacher', index, translated, teacher=run.path)
+    manifest.write_text(''.join(lines[1:]))
+    refused_on_resume('translated', index, translated, teacher=teacher)
+    more = lines[0].replace('night/0.png', 'night/1000.png')
+    manifest.write_text(''.join([*lines, more]))  # a translation that goes on
+    resume(index, translated, teacher=teacher)
+    make_index(lambda line: replace(line, timestamp_us=line.timestamp_us + 1))
+    refused_on_resume('index', index, translated, teacher=teacher)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from dataclasses import replace
 import json
 import math
+from pathlib import Path
 import shutil
 
 import pytest
@@ -117,6 +118,25 @@ def test_translations_are_counted(rendered_set, tmp_path):
     )
     _, info = load_checkpoint(run.checkpoint)
     assert info.training_data.endswith('; translated: 1 to fog')
+
+
+def test_training_goes_on_with_its_own_sets_which_may_have_grown(rendered_set, tmp_path):
+    growing = Path(shutil.copytree(rendered_set, tmp_path / 'set'))
+    frames = growing / 'frames.jsonl'
+    lines = frames.read_text().splitlines(keepends=True)
+    frames.write_text(''.join(lines[:-1]) + lines[-1][:9])  # the last one is being written
+
+    def train(*folders, **options):
+        return train_supervised(config(), folders, tmp_path / 'run', command='x', **options)
+
+    train(growing)
+    frames.write_text(''.join(lines))
+    train(growing, resume=True)
+    with pytest.raises(ValueError, match='input data 2 must be left out, as when the run began'):
+        train(growing, rendered_set, resume=True)
+    frames.write_text(''.join(lines[:-1]))  # less than the resumed run has seen
+    with pytest.raises(ValueError, match='input data 1 must be .*frames.jsonl as it was when'):
+        train(growing, resume=True)
 
 
 def test_training_goes_on_from_a_checkpoint_of_the_same_network_only(rendered_set, tmp_path):
