@@ -8,7 +8,7 @@ import numpy as np
 from ssd_depth_core.conditions import Condition
 from ssd_depth_core.data.frame_reader import Image
 from ssd_depth_core.data.index import FrameSource, IndexLine
-from ssd_depth_core.data.translated import TeacherView
+from ssd_depth_core.data.translated import NetworkView
 from ssd_depth_core.data.triplets import batch_of, TripletConfig, TripletDataset
 import torch
 
@@ -61,8 +61,8 @@ class AdverseDataset(TripletDataset):
         source: FrameSource,
         config: AdverseConfig,
         *,
-        student: TeacherView,
-        teacher: TeacherView,
+        student: NetworkView,
+        teacher: NetworkView,
     ) -> None:
         """Sort the frames; files are opened as samples are.
 

@@ -43,8 +43,8 @@ class TranslatedConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TeacherView:
-    """Say what a teacher's network sees of the clear frame."""
+class NetworkView:
+    """Say how a network, which need not be the one that is trained, sees a picture."""
 
     size: Size
     """(h, w), pixels."""
@@ -65,7 +65,7 @@ class TranslatedDataset(TripletDataset):
         config: TranslatedConfig,
         root: Path | None = None,
         *,
-        teacher: TeacherView | None = None,
+        teacher: NetworkView | None = None,
         segments: bool = False,
     ) -> None:
         """Keep the frames, translated or not.
@@ -86,7 +86,7 @@ class TranslatedDataset(TripletDataset):
         super().__init__(lines, source, config.triplets, root)
         self.appearances = appearances
         self.conditions = config.conditions
-        self.teacher = teacher or TeacherView(
+        self.teacher = teacher or NetworkView(
             size=self.config.input_size or self.config.size,
             mean=self.config.mean,
             std=self.config.std,

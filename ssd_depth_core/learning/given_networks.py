@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssd_depth_core.data.translated import TeacherView
+from ssd_depth_core.data.translated import NetworkView
 from ssd_depth_core.learning.checkpoint import check_metric, CheckpointInfo, load_checkpoint
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
@@ -39,7 +39,7 @@ def checkpoint_of(path: Path) -> Path:
     return RunFolder(path).checkpoint if path.is_dir() else path
 
 
-def view_of(model: DepthNetConfig) -> TeacherView:
+def view_of(model: DepthNetConfig) -> NetworkView:
     """Say what a network sees.
 
     Args:
@@ -48,6 +48,6 @@ def view_of(model: DepthNetConfig) -> TeacherView:
     Returns:
         Size, mean and std of its input.
     """
-    return TeacherView(
+    return NetworkView(
         size=(model.input_height, model.input_width), mean=model.mean, std=model.std
     )

@@ -7,11 +7,11 @@ cv2 = pytest.importorskip('cv2')
 
 from ssd_depth_core.conditions import CONDITIONS  # noqa: E402
 from ssd_depth_core.data.adverse import AdverseConfig, AdverseDataset  # noqa: E402
-from ssd_depth_core.data.translated import TeacherView  # noqa: E402
+from ssd_depth_core.data.translated import NetworkView  # noqa: E402
 from ssd_depth_core.data.triplets import TripletConfig, TripletDataset  # noqa: E402
 
-NETWORK = TeacherView(size=(24, 40), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
-TEACHER = TeacherView(size=(28, 42), mean=(0.45,) * 3, std=(0.225,) * 3)
+NETWORK = NetworkView(size=(24, 40), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+TEACHER = NetworkView(size=(28, 42), mean=(0.45,) * 3, std=(0.225,) * 3)
 PLAIN = TripletConfig(neighbours=False).plain()
 
 

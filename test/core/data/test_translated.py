@@ -11,7 +11,7 @@ from ssd_depth_core.data.appearances import TranslatedPictures, TwinPictures  # 
 from ssd_depth_core.data.jitter import JitterConfig  # noqa: E402
 from ssd_depth_core.data.manifest import ManifestLine  # noqa: E402
 from ssd_depth_core.data.translated import (  # noqa: E402
-    TeacherView,
+    NetworkView,
     TranslatedConfig,
     TranslatedDataset,
 )
@@ -87,7 +87,7 @@ def test_the_teacher_sees_the_triplet_without_augmentation(street_set, folder_so
 def test_the_teacher_may_see_another_size_and_another_normalisation(street_set, folder_source):
     root, lines = street_set
     source = folder_source(root)
-    view = TeacherView(size=(14, 28), mean=(0.45,) * 3, std=(0.225,) * 3)
+    view = NetworkView(size=(14, 28), mean=(0.45,) * 3, std=(0.225,) * 3)
     dataset = TranslatedDataset(
         lines[:5],
         source,
