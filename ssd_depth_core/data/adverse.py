@@ -9,7 +9,12 @@ from ssd_depth_core.conditions import Condition
 from ssd_depth_core.data.frame_reader import Image
 from ssd_depth_core.data.index import FrameSource, IndexLine
 from ssd_depth_core.data.translated import NetworkView
-from ssd_depth_core.data.triplets import batch_of, TripletConfig, TripletDataset
+from ssd_depth_core.data.triplets import (
+    batch_of,
+    check_left_alone,
+    TripletConfig,
+    TripletDataset,
+)
 import torch
 
 logger = logging.getLogger(__name__)
@@ -43,13 +48,13 @@ class AdverseConfig:
             )
         if not 0 <= self.p_clear < 1:
             raise ValueError(f'p_clear must be in [0, 1), got {self.p_clear}')
-        given, usual = self.triplets, TripletConfig(neighbours=False)
-        for name in ('size', 'input_size', 'mean', 'std', 'neighbours', 'depth'):
-            if getattr(given, name) != getattr(usual, name):
-                raise ValueError(
-                    f'triplets.{name} must be {getattr(usual, name)}: what networks see is '
-                    f'theirs, and nothing else is read; got {getattr(given, name)}'
-                )
+        check_left_alone(
+            self.triplets,
+            TripletConfig(neighbours=False),
+            ('size', 'input_size', 'mean', 'std', 'neighbours', 'depth'),
+            'triplets',
+            'what networks see is theirs, and nothing else is read',
+        )
 
 
 class AdverseDataset(TripletDataset):

@@ -1,5 +1,6 @@
 """A target frame with the frames before and after it: what self-supervised learning looks at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 import logging
 from pathlib import Path
@@ -77,6 +78,27 @@ class TripletConfig:
             The same but for flip, jitter and noise.
         """
         return replace(self, flip=0.0, jitter=NO_JITTER, noise=0.0)
+
+
+def check_left_alone(
+    given: TripletConfig, usual: TripletConfig, names: Sequence[str], where: str, why: str
+) -> None:
+    """Require that a config that holds triplets leaves alone what its other parts decide.
+
+    Args:
+        given: Its triplets.
+        usual: What they are where nothing is given.
+        names: Fields that must be left alone.
+        where: What its field is called in messages, e.g. `data.triplets`.
+        why: What decides them, or what to set instead, for messages.
+
+    Raises:
+        ValueError: If one of the fields is given another value.
+    """
+    for name in names:
+        value, default = getattr(given, name), getattr(usual, name)
+        if value != default:
+            raise ValueError(f'{where}.{name} must be left at {default}, got {value}; {why}')
 
 
 class TripletDataset(Dataset[dict[str, torch.Tensor]]):

@@ -16,7 +16,7 @@ from typing import Literal
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.index import read_header, read_lines
 from ssd_depth_core.data.sources import open_source
-from ssd_depth_core.data.triplets import TripletConfig, TripletDataset
+from ssd_depth_core.data.triplets import check_left_alone, TripletConfig, TripletDataset
 from ssd_depth_core.learning.checkpoint import save_pose_net
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.maps import resized, unflipped
@@ -103,12 +103,13 @@ class SelfSupervisedConfig:
             raise ValueError('model.confidence must be false: no photometric term trains it')
         if not self.data.neighbours:
             raise ValueError('data.neighbours must be true: the objective compares frames in time')
-        given, usual = self.data, TripletConfig()
-        if (given.input_size, given.mean, given.std) != (None, usual.mean, usual.std):
-            raise ValueError(
-                'data.input_size, data.mean and data.std are those of the model; set '
-                'model.input_height, model.input_width, model.mean and model.std instead'
-            )
+        check_left_alone(
+            self.data,
+            TripletConfig(),
+            ('input_size', 'mean', 'std'),
+            'data',
+            'set model.input_height, model.input_width, model.mean and model.std instead',
+        )
 
 
 class SelfSupervisedTask(nn.Module):

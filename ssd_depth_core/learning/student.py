@@ -11,7 +11,7 @@ from ssd_depth_core.data.manifest import NAME as MANIFEST
 from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.translated import TranslatedConfig, TranslatedDataset
-from ssd_depth_core.data.triplets import TripletConfig
+from ssd_depth_core.data.triplets import check_left_alone, TripletConfig
 from ssd_depth_core.learning.checkpoint import load_pose_net
 from ssd_depth_core.learning.distillation import (
     DistillationLossConfig,
@@ -77,13 +77,13 @@ class StudentConfig:
             )
         if self.model.output == 'relu':
             raise ValueError('model.output must be metric, got relu: inverse depth without unit')
-        given, usual = self.data.triplets, TripletConfig()
-        for name in ('input_size', 'mean', 'std', 'neighbours', 'depth'):
-            if getattr(given, name) != getattr(usual, name):
-                raise ValueError(
-                    f'data.triplets.{name} follows from model and loss and must not be given, '
-                    f'got {getattr(given, name)}'
-                )
+        check_left_alone(
+            self.data.triplets,
+            TripletConfig(),
+            ('input_size', 'mean', 'std', 'neighbours', 'depth'),
+            'data.triplets',
+            'it follows from model and loss',
+        )
 
 
 def train_student(

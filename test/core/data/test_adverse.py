@@ -113,10 +113,10 @@ def test_an_index_without_clear_frames_is_refused_where_they_are_asked_for(adver
         ({'conditions': ('night', 'night')}, 'conditions must be one or more, each once'),
         ({'conditions': ('night', 'day-clear')}, 'without day-clear, whose share is p_clear'),
         ({'p_clear': 1.0}, r'p_clear must be in \[0, 1\), got 1.0'),
-        ({'triplets': TripletConfig()}, 'triplets.neighbours must be False: .*; got True'),
+        ({'triplets': TripletConfig()}, 'triplets.neighbours must be left at False, got True'),
         (
             {'triplets': TripletConfig(neighbours=False, size=(24, 40))},
-            r'triplets.size must be \(320, 576\): what networks see is theirs',
+            r'triplets.size must be left at \(320, 576\), .*; what networks see is theirs',
         ),
     ],
 )

@@ -9,7 +9,11 @@ cv2 = pytest.importorskip('cv2')
 from ssd_depth_core.conditions import CONDITIONS  # noqa: E402
 from ssd_depth_core.data.frame_reader import BrokenFrameError  # noqa: E402
 from ssd_depth_core.data.jitter import JitterConfig, NO_JITTER  # noqa: E402
-from ssd_depth_core.data.triplets import TripletConfig, TripletDataset  # noqa: E402
+from ssd_depth_core.data.triplets import (  # noqa: E402
+    check_left_alone,
+    TripletConfig,
+    TripletDataset,
+)
 from ssd_depth_core.preprocess import resize_intrinsics  # noqa: E402
 
 SIZE = (24, 40)
@@ -258,6 +262,16 @@ def test_a_set_of_broken_frames_is_not_skipped_for_ever(own_set, dataset):
     made = dataset(replace(PLAIN, on_broken='skip'), lines, root)
     with pytest.raises(BrokenFrameError, match='11 broken frames in a row, the last one frame'):
         made[0, 0]
+
+
+def test_what_other_parts_decide_is_left_alone():
+    names = ('size', 'mean')
+    check_left_alone(TripletConfig(flip=0.1), TripletConfig(), names, 'data', 'ask the model')
+    message = r'data.size must be left at \(320, 576\), got \(24, 40\); ask the model'
+    with pytest.raises(ValueError, match=message):
+        check_left_alone(
+            TripletConfig(size=(24, 40)), TripletConfig(), names, 'data', 'ask the model'
+        )
 
 
 def test_plain_leaves_augmentation_out():

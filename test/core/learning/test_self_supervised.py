@@ -190,8 +190,11 @@ def test_smoothness_counts_half_at_each_coarser_scale():
     [
         ({'model': replace(MODEL, confidence=True)}, 'model.confidence must be false'),
         ({'data': TripletConfig(neighbours=False)}, 'data.neighbours must be true'),
-        ({'data': TripletConfig(input_size=SIZE)}, 'those of the model; set model.input_h'),
-        ({'data': TripletConfig(mean=(0.45, 0.45, 0.45))}, 'those of the model'),
+        (
+            {'data': TripletConfig(input_size=SIZE)},
+            'data.input_size must be left .*; set model.input',
+        ),
+        ({'data': TripletConfig(mean=(0.45, 0.45, 0.45))}, 'data.mean must be left at'),
     ],
 )
 def test_a_config_that_contradicts_itself_is_refused(changes, message):

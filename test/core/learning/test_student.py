@@ -197,7 +197,7 @@ def test_a_student_goes_on_with_its_teacher_and_its_frames_only(
         ({'model': replace(MODEL, output='relu')}, 'model.output must be metric, got relu'),
         (
             {'data': TranslatedConfig(triplets=TripletConfig(depth='lidar'))},
-            'data.triplets.depth follows from model and loss and must not be given, got lidar',
+            'data.triplets.depth must be left at none, got lidar; it follows from model and',
         ),
     ],
 )
