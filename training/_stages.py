@@ -112,7 +112,7 @@ def run_stages(stages: Iterable[Stage], records: Path) -> None:
         records: Folder of the records; made where missing.
 
     Raises:
-        ValueError: If a stage was finished with something else asked for, or fails.
+        ValueError: As `run_stage`.
     """
     for stage in stages:
         run_stage(stage, records)
@@ -126,7 +126,8 @@ def run_stage(stage: Stage, records: Path) -> None:
         records: Folder of the records; made where missing.
 
     Raises:
-        ValueError: If the stage was finished with something else asked for, or fails.
+        ValueError: If the stage was finished with something else asked for, left something made
+            of other inputs, or fails.
     """
     path = records / f'{stage.name}.json'
     commits: tuple[str, ...] = ()
@@ -135,7 +136,8 @@ def run_stage(stage: Stage, records: Path) -> None:
         if begun.finished and stage.product.exists():
             _require_same(stage, begun, path)
             return
-        commits = begun.commits  # what it has left so far, the stage itself judges
+        _require_same_inputs(stage, begun)
+        commits = begun.commits
     records.mkdir(parents=True, exist_ok=True)
     config = records / f'{stage.name}.yaml'
     config.write_text(yaml.safe_dump(stage.config, sort_keys=False))
@@ -196,19 +198,38 @@ def _wait_for_parent() -> None:
 
 def _require_same(stage: Stage, begun: StageRecord, path: Path) -> None:
     """Require that a stage was finished with the same config and inputs."""
-    before = flattened({**begun.inputs, **begun.config})
-    now = flattened({**stage.inputs, **stage.config})
-    differences = [
-        f'{name} {before.get(name)!r} there, {now.get(name)!r} here'
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
+    differences = _differences({**begun.inputs, **begun.config}, {**stage.inputs, **stage.config})
     if differences:
         raise ValueError(
-            f'stage {stage.name} was finished with another config: {"; ".join(differences)}; take '
+            f'stage {stage.name} was finished with another config: {differences}; take '
             f'the same again, or another --out, or delete {path} and {stage.product.parent} to do '
             'it anew'
         )
+
+
+def _require_same_inputs(stage: Stage, begun: StageRecord) -> None:
+    """Require that a stage goes on in what it has left with the same inputs.
+
+    Of its config it knows itself what may change. Its inputs it may know by name alone: a
+    translation goes on beside pictures of other frames that are called the same.
+    """
+    left = stage.product.parent
+    differences = _differences(begun.inputs, stage.inputs)
+    if differences and left.exists():
+        raise ValueError(
+            f'stage {stage.name} was begun with other inputs: {differences}; take the same again, '
+            f'or another --out, or delete {left} to do it anew'
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Name the values that differ; empty where none does."""
+    before, now = flattened(before), flattened(now)
+    return '; '.join(
+        f'{name} {before.get(name)!r} there, {now.get(name)!r} here'
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    )
 
 
 def _write(record: StageRecord, path: Path) -> None:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 import threading
@@ -110,6 +111,20 @@ def test_what_is_not_finished_may_be_given_another_config(stage, tmp_path):
         run_stage(failing, tmp_path / 'stages')
     run_stage(stage, tmp_path / 'stages')
     assert read_record(tmp_path / 'stages' / 'make-it.json').config == stage.config
+
+
+def test_what_is_not_finished_goes_on_with_its_own_inputs(stage, tmp_path):
+    failing = replace(stage, arguments=(*stage.arguments, 'fail'))
+    with pytest.raises(ValueError, match='ended with status 1'):
+        run_stage(failing, tmp_path / 'stages')
+    other, left = replace(stage, inputs={'seed': 1}), stage.product.parent
+    message = f'was begun with other inputs: seed 0 there, 1 here; .* delete {left} to do it anew'
+    with pytest.raises(ValueError, match=message):
+        run_stage(other, tmp_path / 'stages')
+    assert calls(stage) == 1
+    shutil.rmtree(left)
+    run_stage(other, tmp_path / 'stages')
+    assert read_record(tmp_path / 'stages' / 'make-it.json').inputs == {'seed': 1}
 
 
 def test_a_damaged_record_is_named(stage, tmp_path):
