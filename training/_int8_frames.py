@@ -60,8 +60,8 @@ def indexed_frames(index: Path, spec: ModelSpec, config: QuantizeConfig) -> tupl
         config: How many frames, and the seed.
 
     Returns:
-        Of the train split for the calibration, of the validation split for the gate; truth is
-        exact where the set was rendered, and LiDAR's otherwise.
+        Of the train split for the calibration, which needs no truth; of the validation split for
+        the gate, truth exact where the set was rendered, and LiDAR's otherwise.
 
     Raises:
         FileNotFoundError: If the index or the data set is missing.
@@ -80,7 +80,7 @@ def indexed_frames(index: Path, spec: ModelSpec, config: QuantizeConfig) -> tupl
     ]
     plain = TripletConfig()
     return (
-        validation_sets(header, some, spec, plain, config.num_calibration_frames),
+        validation_sets(header, some, spec, plain, config.num_calibration_frames, truth=False),
         validation_sets(
             header, read_lines(index, 'validation'), spec, plain, config.num_gate_frames
         ),

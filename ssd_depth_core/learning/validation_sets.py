@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.data.index import IndexHeader, IndexLine
@@ -21,6 +22,8 @@ def validation_sets(
     model: DepthNetConfig | ModelSpec,
     data: TripletConfig,
     num_frames: int,
+    *,
+    truth: bool = True,
 ) -> dict[str, Dataset[dict[str, torch.Tensor]]]:
     """Give the validation frames of each condition, with truth, as a network sees them.
 
@@ -30,14 +33,16 @@ def validation_sets(
         model: Gives size, mean and std of the input.
         data: Of the training: how pictures are shrunk, and what broken files do.
         num_frames: Of each condition, spread evenly.
+        truth: Whether it comes along, as `run_training` asks for; without it pictures alone are
+            read.
 
     Returns:
-        By condition, what `run_training` asks for; truth is exact where the set was rendered, and
-        LiDAR's otherwise.
+        By condition; truth is exact where the set was rendered, and LiDAR's otherwise.
 
     Raises:
         ValueError: If there are no frames.
     """
+    source: Literal['exact', 'lidar'] = 'exact' if all(x.exact_depth for x in lines) else 'lidar'
     plain = replace(
         data.plain(),
         size=(model.input_height, model.input_width),  # K and truth at the network's own size
@@ -45,7 +50,7 @@ def validation_sets(
         mean=model.mean,
         std=model.std,
         neighbours=False,
-        depth='exact' if all(line.exact_depth for line in lines) else 'lidar',
+        depth=source if truth else 'none',
     )
     sets: dict[str, Dataset[dict[str, torch.Tensor]]] = {}
     for condition in CONDITIONS:
