@@ -35,6 +35,7 @@ from ssd_depth_core.losses.depth_distribution import depth_histogram, distributi
 from ssd_depth_core.losses.distillation import relative_difference
 from ssd_depth_core.models.adapters import AdapterConfig, add_adapters, without_adapters
 from ssd_depth_core.models.depth_net import DepthNet, DepthOutput, metric_scale
+from ssd_depth_core.models.monodepth2_decoder import freeze_coarse_heads
 import torch
 from torch import nn
 
@@ -144,6 +145,7 @@ class AdaptationTask(nn.Module):
         super().__init__()
         # NHWC is faster on a CPU, and what tensor cores want.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        freeze_coarse_heads(self.network.decoder)  # labels are of the finest map
         self.student = Frozen(student)
         self.teacher = Frozen(teacher)
         self.teacher_config = teacher.config

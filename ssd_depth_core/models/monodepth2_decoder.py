@@ -65,6 +65,18 @@ class Monodepth2Decoder(nn.Module):
         return tuple(reversed(maps))
 
 
+def freeze_coarse_heads(decoder: nn.Module) -> None:
+    """Have an objective that looks at the finest map alone ask nothing of what makes the others.
+
+    They would get no gradient, for which several processes that train together wait in vain.
+
+    Args:
+        decoder: Of any kind; changed in place where it is a `Monodepth2Decoder`.
+    """
+    if isinstance(decoder, Monodepth2Decoder):
+        decoder.heads[1:].requires_grad_(False)
+
+
 def _conv(in_channels: int, out_channels: int, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
     # Reflected, because a border of zeros draws its own edge into the depth map.
     return kind(in_channels, out_channels, 3, padding=1, padding_mode='reflect')

@@ -163,6 +163,29 @@ def test_the_networks_that_are_asked_never_change():
     assert {name.split('.')[0] for name in task.state_dict()} == {'network', 'daytime'}
 
 
+@pytest.fixture
+def process_group(tmp_path):
+    """A group of this process alone, whose rules are those of many."""
+    group = torch.distributed
+    group.init_process_group('gloo', f'file://{tmp_path}/group', rank=0, world_size=1)
+    yield
+    group.destroy_process_group()
+
+
+@pytest.mark.usefixtures('process_group')
+def test_several_processes_find_a_gradient_for_all_that_asks_for_one():
+    four_scales = replace(CNN, decoder='monodepth2', input_height=64, input_width=64)
+    network, student, teacher = (build_depth_net(four_scales) for _ in range(3))
+    task = AdaptationTask(network, student, teacher, EVENLY, AdaptationLossConfig(**THREE_BINS))
+    module = torch.nn.parallel.DistributedDataParallel(task.train())
+    pictures = torch.rand(2, 3, 64, 64)
+    seen = dict.fromkeys(('image', 'plain_image', 'teacher_image'), pictures)
+    for _ in range(2):  # the second one finds out what the first one waits for
+        module({**batch('night', 'day-clear'), **seen})['loss'].backward()
+    missed = [name for name, p in task.named_parameters() if p.requires_grad and p.grad is None]
+    assert missed == []
+
+
 def test_the_distribution_by_day_is_the_mean_of_its_frames():
     frames = [{'image': torch.zeros(3, *SIZE), 'K': K * factor} for factor in (0.625, 1.25)]
 

@@ -2,7 +2,10 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from ssd_depth_core.models.monodepth2_decoder import Monodepth2Decoder  # noqa: E402
+from ssd_depth_core.models.monodepth2_decoder import (  # noqa: E402
+    freeze_coarse_heads,
+    Monodepth2Decoder,
+)
 
 CHANNELS = (64, 64, 128, 256, 512)
 
@@ -22,6 +25,16 @@ def test_training_gives_four_scales_and_evaluation_the_finest():
     assert [tuple(x.shape) for x in maps] == shapes
     (alone,) = decoder.eval()(features())
     assert torch.equal(alone, maps[0])
+
+
+def test_coarse_heads_are_frozen_and_nothing_else():
+    decoder = Monodepth2Decoder(CHANNELS)
+    freeze_coarse_heads(decoder)
+    frozen = {name for name, value in decoder.named_parameters() if not value.requires_grad}
+    assert frozen == {f'heads.{n}.{part}' for n in (1, 2, 3) for part in ('weight', 'bias')}
+    other = torch.nn.Conv2d(1, 1, 1)
+    freeze_coarse_heads(other)
+    assert other.weight.requires_grad
 
 
 def test_it_has_the_convolutions_of_the_paper():
