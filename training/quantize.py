@@ -54,7 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for cost in costs:
         print(
             f'{cost.condition:12s} absRel {cost.abs_rel_float:.4f} in float, '
-            f'{cost.abs_rel_int8:.4f} in int8 ({cost.loss:+.1%}), {cost.runtime}'
+            f'{cost.abs_rel_int8:.4f} in int8 ({cost.loss:+.1%})'
+            + (
+                ''
+                if cost.confidence_shift is None
+                else f', confidence moved by {cost.confidence_shift:.3f}'
+            )
+            + f', {cost.runtime}'
         )
     print(f'model: {args.out / args.model.stem}.int8.onnx')
     return 0

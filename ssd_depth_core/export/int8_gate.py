@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ Frames = Mapping[str, Dataset[dict[str, torch.Tensor]]]
 """By condition, what `evaluate` asks for."""
 Metrics = dict[str, dict[str, float]]
 """By condition, what `evaluate` gives."""
+Confidence = NDArray[np.float32] | None
+"""Of all frames of a condition, (N, 1, H, W); None where the network has none."""
+Output = Literal['inverse_depth', 'confidence']
+"""Of a network."""
 
 NUM_LAYERS_NAMED = 5
 """In a refusal."""
@@ -36,11 +41,28 @@ class Int8Cost:
     """Of the float network, in ONNX Runtime."""
     abs_rel_int8: float
     """Of the int8 network, in `runtime`."""
+    confidence_shift: float | None
+    """Mean |c - c_float| of the confidence c over all pixels, in [0, 1]; None where the network
+    has none. A robot keeps the pixels above a threshold, which must go on meaning the same; what
+    moves the order of pixels moves this, and what moves all alike does too."""
 
     @property
     def loss(self) -> float:
         """Give how much larger the error has become, relative to the float network's."""
         return self.abs_rel_int8 / self.abs_rel_float - 1
+
+    def within(self, max_loss: float, max_confidence_shift: float) -> bool:
+        """Say whether this is little enough.
+
+        Args:
+            max_loss: Limit of `loss`.
+            max_confidence_shift: Limit of `confidence_shift`, where there is one.
+
+        Returns:
+            Whether both limits are kept; NaN keeps none.
+        """
+        shift = 0.0 if self.confidence_shift is None else self.confidence_shift
+        return self.loss <= max_loss and shift <= max_confidence_shift
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +72,7 @@ class LayerError:
     layer: str
     """As `layer_names` calls it, and as `keep_float` takes it."""
     error: float
-    """Mean |d - d_float| / d_float of inverse depth d."""
+    """Mean |y - y_float| / y_float of the output y."""
 
 
 def measure_costs(
@@ -72,19 +94,31 @@ def measure_costs(
     Raises:
         ValueError: If a condition has no image with known depth.
     """
+    names = ['inverse_depth', 'confidence'][: 1 + spec.has_confidence]
 
-    def metrics(runtime: str, model: bytes) -> Metrics:
-        run = RUNTIMES[runtime](model, ['inverse_depth'])
-        return evaluate(
-            lambda image: torch.from_numpy(run(image.numpy())[0]),
+    def measure(runtime: str, model: bytes) -> tuple[Metrics, dict[str, Confidence]]:
+        run = RUNTIMES[runtime](model, names)
+        said: list[NDArray[np.float32]] = []
+
+        def predict(image: torch.Tensor) -> torch.Tensor:
+            inverse_depth, *confidence = run(image.numpy())
+            said.extend(confidence)
+            return torch.from_numpy(inverse_depth)
+
+        rows = evaluate(
+            predict,
             dict(frames),
             canonical_focal_px=spec.canonical_focal_px,
             max_depth_m=spec.max_depth_m,
         )
+        if not spec.has_confidence:
+            return rows, dict.fromkeys(frames)
+        ends = np.cumsum([len(some) for some in frames.values()])  # type: ignore[arg-type]
+        return rows, dict(zip(frames, np.split(np.concatenate(said), ends[:-1]), strict=True))
 
     first = next(iter(RUNTIMES))
-    floats = metrics(first, network)
-    int8 = {runtime: metrics(runtime, quantized) for runtime in RUNTIMES}
+    floats, sure = measure(first, network)
+    int8 = {runtime: measure(runtime, quantized) for runtime in RUNTIMES}
     costs = [
         Int8Cost(
             runtime=runtime,
@@ -92,15 +126,19 @@ def measure_costs(
             num_frames=int(row['n']),
             abs_rel_float=floats[condition]['abs_rel'],
             abs_rel_int8=row['abs_rel'],
+            confidence_shift=_shift(sure[condition], still_sure[condition]),
         )
-        for runtime, rows in int8.items()
+        for runtime, (rows, still_sure) in int8.items()
         for condition, row in rows.items()
     ]
-    return costs, int8[first]
+    return costs, int8[first][0]
 
 
 def rank_layers(
-    network: onnx.ModelProto, quantized: onnx.ModelProto, images: Sequence[NDArray[np.float32]]
+    network: onnx.ModelProto,
+    quantized: onnx.ModelProto,
+    images: Sequence[NDArray[np.float32]],
+    output: Output = 'inverse_depth',
 ) -> list[LayerError]:
     """Measure every layer in int8 alone, all others in float.
 
@@ -110,27 +148,37 @@ def rank_layers(
         network: In float.
         quantized: Made from it.
         images: (3, H, W) each, normalised.
+        output: What is looked at.
 
     Returns:
         One a layer, the worst first.
     """
     batch, names = np.stack(images), layer_names(network)
-    expected = _inverse_depth(network, batch)
+    expected = _predict(network, batch, output)
     errors = []
     for name in int8_nodes(network, quantized):
-        got = _inverse_depth(alone_in_int8(network, quantized, name), batch)
+        got = _predict(alone_in_int8(network, quantized, name), batch, output)
         error = float(np.mean(np.abs(got - expected) / expected))
         errors.append(LayerError(layer=names[name], error=error))
     return sorted(errors, key=lambda layer: layer.error, reverse=True)
 
 
-def refusal(costs: Sequence[Int8Cost], layers: Sequence[LayerError], max_loss: float) -> str:
+def refusal(
+    costs: Sequence[Int8Cost],
+    layers: Sequence[LayerError],
+    output: Output,
+    *,
+    max_loss: float,
+    max_confidence_shift: float,
+) -> str:
     """Say why an int8 network is refused, and what can be done.
 
     Args:
-        costs: Those above the limit.
+        costs: Those above a limit.
         layers: The worst first.
-        max_loss: The limit.
+        output: By which layers were ranked.
+        max_loss: Limit of absRel's growth.
+        max_confidence_shift: Limit of how far confidence moves.
 
     Returns:
         One line.
@@ -138,15 +186,26 @@ def refusal(costs: Sequence[Int8Cost], layers: Sequence[LayerError], max_loss: f
     figures = '; '.join(
         f'{cost.condition} absRel {cost.abs_rel_float:.4f} to {cost.abs_rel_int8:.4f} '
         f'({cost.loss:+.1%} in {cost.runtime}, {cost.num_frames} frames)'
+        + ('' if cost.confidence_shift is None else f', confidence by {cost.confidence_shift:.3f}')
         for cost in costs
     )
     worst = ', '.join(f'{layer.layer} {layer.error:.2%}' for layer in layers[:NUM_LAYERS_NAMED])
     return (
-        f'int8 may cost {max_loss:.1%} of absRel in any condition, but costs more: {figures}. '
-        f'The layers that change inverse depth most when they alone are int8: {worst}. Put the '
-        'first of them into keep_float and try again; nothing was written'
+        f'int8 may cost {max_loss:.1%} of absRel and move confidence by {max_confidence_shift:g} '
+        f'in any condition, but does more: {figures}. The layers that change '
+        f'{output.replace("_", " ")} most when they alone are int8: {worst}. Put the first of '
+        'them into keep_float and try again; nothing was written'
     )
 
 
-def _inverse_depth(network: onnx.ModelProto, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    return open_onnxruntime(network.SerializeToString(), ['inverse_depth'])(batch)[0]
+def _shift(before: Confidence, after: Confidence) -> float | None:
+    """Average how far confidence has moved, to the five digits of the other figures."""
+    if before is None or after is None:
+        return None
+    return float(np.round(np.abs(after - before).mean(), 5))
+
+
+def _predict(
+    network: onnx.ModelProto, batch: NDArray[np.float32], output: Output
+) -> NDArray[np.float32]:
+    return open_onnxruntime(network.SerializeToString(), [output])(batch)[0]

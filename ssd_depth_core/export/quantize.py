@@ -28,6 +28,7 @@ from ssd_depth_core.export.int8_gate import (
     Frames,
     Int8Cost,
     measure_costs,
+    Output,
     rank_layers,
     refusal,
 )
@@ -54,6 +55,9 @@ class QuantizeConfig:
     """Frames of each condition of the validation split that are scored, spread evenly."""
     max_loss: float = 0.02
     """Largest growth of absRel in any condition, relative to the float network's."""
+    max_confidence_shift: float = 0.02
+    """Largest mean change of confidence in any condition: two pixels of a hundred change sides of
+    a threshold where confidence is spread evenly."""
     keep_float: tuple[str, ...] = ()
     """Layers that stay in float: names as a refusal gives them, or shell patterns of these such
     as `network.decoder.merges.0.*`. The last layer and all that follows it always do."""
@@ -64,7 +68,10 @@ class QuantizeConfig:
         Raises:
             ValueError: If a number is not positive.
         """
-        for name in ('num_calibration_frames', 'num_gate_frames', 'max_loss'):
+        for name in (
+            *('num_calibration_frames', 'num_gate_frames'),
+            *('max_loss', 'max_confidence_shift'),
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f'{name} must be > 0, got {getattr(self, name)}')
 
@@ -105,12 +112,18 @@ def quantize_file(
     quantized = quantize_network(network, calibration, config.keep_float)
     contents = quantized.SerializeToString(deterministic=True)
     costs, metrics = measure_costs(model.read_bytes(), contents, frames, spec)
-    # This way round, so that NaN is too much.
-    refused = [cost for cost in costs if not cost.loss <= config.max_loss]
+    limits = {
+        'max_loss': config.max_loss,
+        'max_confidence_shift': config.max_confidence_shift,
+    }
+    refused = [cost for cost in costs if not cost.within(**limits)]
     if refused:
         numbers = np.linspace(0, len(calibration) - 1, NUM_RANKING_IMAGES).round().astype(int)
-        layers = rank_layers(network, quantized, [calibration[number] for number in numbers])
-        raise ValueError(refusal(refused, layers, config.max_loss))
+        images = [calibration[number] for number in numbers]
+        depth_suffers = any(not cost.loss <= config.max_loss for cost in refused)
+        output: Output = 'inverse_depth' if depth_suffers else 'confidence'
+        layers = rank_layers(network, quantized, images, output)
+        raise ValueError(refusal(refused, layers, output, **limits))
 
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f'{model.stem}.int8.onnx'

@@ -206,6 +206,7 @@ def test_a_model_that_passes_is_written_with_its_spec(network, images, frames, t
         assert cost.num_frames == 6
         assert cost.abs_rel_float == pytest.approx(0.2, rel=0.1)
         assert cost.loss <= 0.02
+        assert 0 < cost.confidence_shift < 0.01
     first = next(cost for cost in costs if cost.condition == 'night')
     assert spec.metrics['night']['abs_rel'] == first.abs_rel_int8
     report = json.loads((out / 'three.int8.costs.json').read_text())
@@ -218,6 +219,18 @@ def test_two_runs_give_the_same_bytes(network, images, frames, tmp_path):
         quantize.quantize_file(model, tmp_path / folder, images, frames, CONFIG, 'a command')
     for name in ('three.int8.onnx', 'three.int8.json', 'three.int8.costs.json'):
         assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+
+
+def test_a_confidence_that_moves_too_far_is_refused_by_its_own_layers(
+    network, images, frames, tmp_path
+):
+    config = dataclasses.replace(CONFIG, max_confidence_shift=1e-5)
+    message = r'move confidence by 1e-05 .*, confidence by 0.0.* that change confidence most'
+    with pytest.raises(ValueError, match=message):
+        quantize.quantize_file(
+            write(network, tmp_path), tmp_path / 'out', images, frames, config, 'a command'
+        )
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_costly_layer_is_named_and_can_be_kept_float(three_layers, images, frames, tmp_path):
