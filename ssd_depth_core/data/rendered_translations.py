@@ -11,12 +11,15 @@ from ssd_depth_core.data.rendered_index import line_id
 import yaml
 
 
-def with_translations(frames: list[Frame], folders: list[Path]) -> list[Frame]:
-    """Give frames the pictures that were translated from them and accepted.
+def with_translations(
+    frames: list[Frame], folders: list[Path], only_accepted: bool = True
+) -> list[Frame]:
+    """Give frames the pictures that were translated from them.
 
     Args:
         frames: Of one or more sets.
         folders: As `training.translate` wrote them, each of an index of one of the sets.
+        only_accepted: Whether the gate's verdict counts.
 
     Returns:
         The same frames in the same order, with what there is.
@@ -36,7 +39,7 @@ def with_translations(frames: list[Frame], folders: list[Path]) -> list[Frame]:
                 f'{", ".join(map(str, roots))}; give that set too'
             )
         for line in read_manifest(folder):
-            if line.accepted:
+            if line.accepted or not only_accepted:
                 pictures[root, line.source_id][line.condition] = folder / line.path
     given = [
         replace(frame, translated=pictures.get((roots[frame.folder], line_id(frame, CLEAR)), {}))
@@ -44,7 +47,7 @@ def with_translations(frames: list[Frame], folders: list[Path]) -> list[Frame]:
     ]
     if folders and not any(frame.translated for frame in given):
         raise ValueError(
-            f'{", ".join(map(str, folders))} hold no accepted picture of the training views; '
+            f'{", ".join(map(str, folders))} hold no picture of the training views; '
             'translate the split train of their index'
         )
     return given

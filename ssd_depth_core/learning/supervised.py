@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_depth_core.config import to_dict
+from ssd_depth_core.data.manifest import NAME as MANIFEST
 from ssd_depth_core.data.rendered import (
     describe_sets,
     EvaluationFrames,
@@ -54,6 +55,9 @@ class SupervisedConfig:
     """Weights to start from, of the same architecture; None: fresh ones."""
     data: RenderedConfig = field(default_factory=RenderedConfig)
     """What is drawn and how it is changed."""
+    only_accepted: bool = True
+    """Whether translated pictures that the gate rejects are left out. Formulas over exact depth
+    break nothing, and what is rejected of theirs is what the gate's own network cannot see."""
     num_validation_frames: int = 200
     """Validation frames measured at each validation, spread evenly over the split."""
     loss: SupervisedLossConfig = field(default_factory=SupervisedLossConfig)
@@ -150,7 +154,9 @@ def train_supervised(
     """
     # Data first, before anything is written: a wrong folder must leave no run behind.
     model, size = config.model, (config.model.input_height, config.model.input_width)
-    train_frames = with_translations(read_frames(folders, 'train'), list(translated))
+    train_frames = with_translations(
+        read_frames(folders, 'train'), list(translated), config.only_accepted
+    )
     validation_frames = spread(
         read_frames(list(validation) or folders, 'validation'), config.num_validation_frames
     )
@@ -178,7 +184,8 @@ def train_supervised(
         validation_sets,
         config.loop,
         to_dict(config),
-        rendered_inputs(folders),
+        rendered_inputs(folders)
+        | {f'translated {number}': path / MANIFEST for number, path in enumerate(translated, 1)},
         out,
         seed=config.seed,
         command=command,

@@ -54,6 +54,13 @@ def test_accepted_pictures_join_the_rendered_ones(rendered_set, translated):
     assert abs(read_image(by_id['000003'], 'night').mean() - 25) <= 1
 
 
+def test_rejected_pictures_come_where_they_are_asked_for(rendered_set, translated):
+    frames = read_frames([rendered_set], 'train')
+    frames = with_translations(frames, [translated], only_accepted=False)
+    shown = {frame.line.id for frame in frames if 'fog' in frame.conditions}
+    assert shown == {'000003', '000004'}
+
+
 def test_they_are_drawn_as_often_as_their_condition(rendered_set, translated):
     frames = with_translations(read_frames([rendered_set], 'train'), [translated])
     (number,) = [n for n, frame in enumerate(frames) if frame.line.id == '000003']
@@ -80,6 +87,6 @@ def test_pictures_of_other_sets_are_refused(rendered_set, translated, tmp_path):
 
 def test_a_folder_without_a_picture_of_the_views_is_refused(rendered_set, translated):
     frames = read_frames([rendered_set], 'validation')
-    with pytest.raises(ValueError, match='no accepted picture of the training views'):
+    with pytest.raises(ValueError, match='hold no picture of the training views'):
         with_translations(frames, [translated])
     assert with_translations(frames, []) == frames
