@@ -27,6 +27,7 @@ from ssd_depth_core.losses.supervised import (
     log_depth_residual,
 )
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
+from ssd_depth_core.models.monodepth2_decoder import freeze_coarse_heads
 import torch
 from torch import nn
 
@@ -178,6 +179,7 @@ def train_supervised(
 
     torch.manual_seed(config.seed)
     network = initial_network(model, config.initial_checkpoint, resume)
+    freeze_coarse_heads(network.decoder)  # truth is asked of the finest map alone
     return run_training(
         SupervisedTask(network, config.loss),
         dataset,
