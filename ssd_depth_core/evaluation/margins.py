@@ -21,9 +21,6 @@ from ssd_depth_core.evaluation.frame_score import FrameScore
 from ssd_depth_core.evaluation.protocol import EvaluationConfig, Variant
 from ssd_depth_core.evaluation.summary import ratios
 
-MEAN = 'mean'
-"""The mean of the conditions, of which each counts once, however many frames it has."""
-
 
 def margin_rows(
     pairs: Iterable[tuple[ScoredMethod, ScoredMethod]], config: EvaluationConfig
@@ -35,9 +32,9 @@ def margin_rows(
         config: The protocol; the main cap is reported.
 
     Returns:
-        One row a pair and condition, then `ALL` and `MEAN` where there are several conditions:
-        `method`, `compared_with`, `scaling` (as predicted where both have a unit, else
-        median-scaled), `condition`, `metric`, `frames`, `streets`; then `difference`, this
+        One row a pair and condition, then `ALL` where there are several conditions, which in a
+        set of twins is the mean of the conditions: `method`, `compared_with`, `scaling` (as predicted where both have a unit, else
+        median-scaled), `condition`, `metric`, `frames`, `streets`, `seeds`, `compared_seeds`; then `difference`, this
         method's mean minus the other's, and `difference_percent`, the same in per cent of the
         other's mean, with the ends `_low` and `_high` of their 95 % intervals by bootstrap over
         streets (None: one street). Below 0 the method is better.
@@ -54,13 +51,12 @@ def margin_rows(
             for side in zip(*both, strict=True)
         )
         frames = [frame for frame, _ in both]
-        for condition, all_weights in _weights(frames).items():
-            inside = np.flatnonzero(all_weights)
-            weights, scenes = all_weights[inside], [frames[place].scene for place in inside]
-            apart = weights * (own - theirs)[inside]
+        for condition, inside in _groups(frames).items():
+            scenes = [frames[place].scene for place in inside]
+            apart, theirs_inside = (own - theirs)[inside], theirs[inside]
             figures = {
-                'difference': (apart, weights),
-                'difference_percent': (100 * apart, weights * theirs[inside]),
+                'difference': (apart, np.ones(len(inside))),
+                'difference_percent': (100 * apart, theirs_inside),
             }
             row: Row = {
                 'method': method.name,
@@ -70,6 +66,8 @@ def margin_rows(
                 'metric': 'abs_rel',
                 'frames': len(scenes),
                 'streets': len({street_of(scene) for scene in scenes}),
+                'seeds': len(method.runs),
+                'compared_seeds': len(other.runs),
             }
             rows.append(row | flat(ratios(figures, scenes, config)))
     return rows
@@ -87,7 +85,8 @@ def margin_tables(rows: Sequence[Row]) -> str:
     headings = {
         'difference': (
             '**absRel: difference on the same frames** (below 0 is better; an interval without 0 '
-            'is a difference; mean: of the conditions, each of which counts once)'
+            'is a difference of these trainings on other streets, and tells nothing of other '
+            'seeds)'
         ),
         'difference_percent': (
             "**absRel: the same difference in % of the other row's mean** (the interval is that "
@@ -113,13 +112,8 @@ def _abs_rel(frame: FrameScore, variant: Variant, config: EvaluationConfig) -> f
     return score.metrics.abs_rel
 
 
-def _weights(frames: Sequence[FrameScore]) -> dict[str, NDArray[np.float64]]:
-    """Say what each frame counts in each mean, and in every draw of streets for it."""
+def _groups(frames: Sequence[FrameScore]) -> dict[str, NDArray[np.intp]]:
+    """Place the frames of each condition, and of all of them."""
     shown = np.array([frame.condition for frame in frames])
-    held: dict[str, NDArray[np.float64]] = {
-        name: (shown == name).astype(float) for name in CONDITIONS if name in shown
-    }
-    if len(held) < 2:
-        return held
-    once = sum((weights / weights.sum() for weights in held.values()), np.zeros(len(frames)))
-    return {**held, ALL: np.ones(len(frames)), MEAN: once}
+    held = {name: np.flatnonzero(shown == name) for name in CONDITIONS if name in shown}
+    return held if len(held) < 2 else {**held, ALL: np.arange(len(frames))}

@@ -251,9 +251,9 @@ def test_differences_are_rows_of_the_record_too(experiment, tmp_path):
     _, result = report(experiment, tmp_path)
     rows = result.further['differences']
     # The teacher with the guesses, the student with two rows, the labelled one with one.
-    assert len(rows) == (len(GUESSES) + 2 + 1) * 4
+    assert len(rows) == (len(GUESSES) + 2 + 1) * 3
     (row,) = (
-        row for row in rows if (row['compared_with'], row['condition']) == ('flat-road', 'mean')
+        row for row in rows if (row['compared_with'], row['condition']) == ('flat-road', 'all')
     )
     assert (row['method'], row['scaling'], row['metric']) == ('teacher', 'metric', 'abs_rel')
     # 0.25 against 0.5 in every street.

@@ -1,7 +1,5 @@
 """Exposure control at night: a camera opens up for the dark and closes before a lit wall."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,36 +11,18 @@ _MOST = (1.0, 4.0)
 """Gain at the end of its range: a dark street stays dark."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExposureControl:
-    """Hold how one camera meets the night."""
-
-    target: float
-    """Mean that it aims at."""
-    most: float
-    """Gain that it has at most."""
-
-    def gain(self, light: NDArray[np.float32]) -> float:
-        """Meter a picture.
-
-        Args:
-            light: (H, W, 3) linear radiance, unbounded above.
-
-        Returns:
-            What to multiply it by.
-        """
-        mean = float(np.minimum(light, _METER_LIMIT).mean())
-        return min(self.target / max(mean, 1e-6), self.most)
-
-
-def draw_exposure_control(rng: np.random.Generator) -> ExposureControl:
-    """Draw a camera.
+def draw_gain(light: NDArray[np.float32], strength: float, rng: np.random.Generator) -> float:
+    """Draw a camera, and have it meter a picture.
 
     Args:
-        rng: Of the picture.
+        light: (H, W, 3) linear radiance as it arrives at the lens, unbounded above.
+        strength: In [0, 1]: how far the day's exposure, 1, is left behind.
+        rng: Of the picture; aim and limit are even in their logarithms.
 
     Returns:
-        Its aim and its limit, even in their logarithms.
+        What to multiply the light by: above 1 an amplifier, which takes the noise along; below 1
+        a shorter time, which does not.
     """
     target, most = (float(np.exp(rng.uniform(*np.log(ends)))) for ends in (_TARGET, _MOST))
-    return ExposureControl(target, most)
+    mean = float(np.minimum(light, _METER_LIMIT).mean())
+    return 1 + strength * (min(target / max(mean, 1e-6), most) - 1)

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.gdt.procedural.camera_noise import add_noise, Noise
 from ssd_depth_core.gdt.procedural.config import ProceduralConfig
-from ssd_depth_core.gdt.procedural.exposure_control import draw_exposure_control
+from ssd_depth_core.gdt.procedural.exposure_control import draw_gain
 from ssd_depth_core.gdt.procedural.lamp_glare import add_glare
 from ssd_depth_core.gdt.procedural.lamps import add_lamp_heads, draw_street_lamps, lamp_light
 from ssd_depth_core.gdt.procedural.mixing import coloured, mixed, scaled
@@ -44,7 +44,7 @@ def night(
         (H, W, 3) linear.
     """
     light = night_light(scene, strength, rng)
-    gain = strength * draw_exposure_control(rng).gain(light) + 1 - strength
+    gain = draw_gain(light, strength, rng)
     light = add_glare(light * np.float32(gain), strength * rng.uniform(*_GLARE))
     return add_noise(light, draw_noise(strength, gain, rng), rng)
 
@@ -102,11 +102,13 @@ def draw_noise(strength: float, gain: float, rng: np.random.Generator) -> Noise:
 
     Args:
         strength: Scales the noise.
-        gain: Of the exposure control: s = gain s0 has the variance gain shot^2 s + gain^2 read^2.
+        gain: Of the exposure control. Amplified, s = gain s0 has the variance
+            gain shot^2 s + gain^2 read^2; a time that is shortened leaves noise as it is.
         rng: Of the picture.
 
     Returns:
         Shot and read noise of the amplified signal.
     """
     shot, read = (np.exp(rng.uniform(*np.log(ends))) for ends in (_SHOT, _READ))
-    return Noise(strength * gain**0.5 * shot, strength * gain * read)
+    amplified = max(gain, 1.0)
+    return Noise(strength * amplified**0.5 * shot, strength * amplified * read)

@@ -10,7 +10,7 @@ from ssd_depth_core.gdt.procedural.air import (
 )
 from ssd_depth_core.gdt.procedural.camera_noise import add_noise
 from ssd_depth_core.gdt.procedural.config import ProceduralConfig
-from ssd_depth_core.gdt.procedural.exposure_control import draw_exposure_control
+from ssd_depth_core.gdt.procedural.exposure_control import draw_gain
 from ssd_depth_core.gdt.procedural.falling import rain_streaks
 from ssd_depth_core.gdt.procedural.lamp_glare import add_glare
 from ssd_depth_core.gdt.procedural.lens_drops import add_drops
@@ -45,14 +45,13 @@ def night_rain(
         (H, W, 3) linear.
     """
     beta = strength * extinction(draw_visibility(rng, config.rain_visibility_m))
-    light = night_light(scene, strength, rng)
-    gain = strength * draw_exposure_control(rng).gain(light) + 1 - strength
-    light = wet_road(light * np.float32(gain), scene, strength, rng)
+    light = wet_road(night_light(scene, strength, rng), scene, strength, rng)
     around = spread(np.minimum(light, 2), scene.depth.shape[0] / 6)
     light = through_air(light, transmission(np.minimum(scene.depth, _LAMPS_M), beta), around)
     # Drops gather the light of all lamps around them.
     veil = rain_streaks(scene, rng.uniform(*_EXPOSURE_S), rng) * np.float32(strength)
     light = mixed(light, np.float32(_GATHERING) * around, veil)
-    light = add_glare(light, strength * rng.uniform(*_GLARE))
+    gain = draw_gain(light, strength, rng)
+    light = add_glare(light * np.float32(gain), strength * rng.uniform(*_GLARE))
     light = add_drops(light, config.lens_drops, strength, rng)
     return add_noise(light, draw_noise(strength, gain, rng), rng)

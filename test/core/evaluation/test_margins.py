@@ -40,6 +40,7 @@ def figures_of(row):
 def test_a_difference_is_told_in_absrel_and_in_per_cent(method):
     row = rows_of(method('a', 1.0), method('flat road', 1.5))['day-clear']
     named = ('method', 'compared_with', 'scaling', 'condition', 'metric', 'frames', 'streets')
+    assert (row['seeds'], row['compared_seeds']) == (1, 1)
     assert [row[name] for name in named] == [
         *('a', 'flat road', 'metric', 'day-clear', 'abs_rel', 4, 2)
     ]
@@ -57,19 +58,16 @@ def test_the_other_way_round_the_per_cent_are_those_of_the_better_row(method):
     assert row['difference_percent'] == pytest.approx(300)
 
 
-def test_in_the_mean_each_condition_counts_once(method):
+def test_all_frames_are_told_of_after_the_conditions(method):
     rows = rows_of(method('a', 1.0), method('b', 1.2))
-    assert list(rows) == ['day-clear', 'night', 'all', 'mean']
+    assert list(rows) == ['day-clear', 'night', 'all']
     # By day 0.22 and 0.26 better, at night 0.4; the other has 0.44 and 1.4.
+    assert (rows['all']['frames'], rows['all']['streets']) == (6, 2)
     assert rows['all']['difference'] == pytest.approx((4 * -0.24 + 2 * -0.4) / 6)
     assert rows['all']['difference_percent'] == pytest.approx(-100 * 1.76 / 4.56)
-    mean = rows['mean']
-    assert (mean['frames'], mean['streets']) == (6, 2)
-    assert mean['difference'] == pytest.approx((-0.24 - 0.4) / 2)
-    assert mean['difference_percent'] == pytest.approx(-100 * 0.64 / 1.84)
-    # The twins of street 1 are drawn together; its day weighs half a condition, its night one.
-    assert mean['difference_low'] == pytest.approx((-0.22 / 2 - 0.4) / 1.5)
-    assert mean['difference_high'] == pytest.approx(-0.26)
+    # The twins of street 1 are drawn together.
+    assert rows['all']['difference_low'] == pytest.approx((2 * -0.22 + 2 * -0.4) / 4)
+    assert rows['all']['difference_high'] == pytest.approx(-0.26)
 
 
 def test_one_street_has_no_interval(method):
@@ -121,7 +119,7 @@ def test_different_frames_are_not_compared(method):
 def test_the_tables_have_pairs_down_and_conditions_across(method):
     a, b = method('a', 1.0), method('b', 1.2)
     text = margin_tables(margin_rows([(a, b), (b, a)], CONFIG))
-    assert text.count('|  | day-clear | night | all | mean |') == 2
+    assert text.count('|  | day-clear | night | all |') == 2
     assert '| a minus b, metric | -0.240 (-0.260 to -0.220) | -0.400 | -0.293 (' in text
     assert ' to -46.4) | -28.6 | -38.6 (' in text
     assert text.count('| b minus a, metric |') == 2

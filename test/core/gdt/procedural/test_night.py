@@ -111,13 +111,29 @@ def test_gain_amplifies_noise_as_it_does_light():
     amplified = draw_noise(1.0, 4.0, np.random.default_rng(3))
     assert amplified.shot == pytest.approx(2 * plain.shot)
     assert amplified.read == pytest.approx(4 * plain.read)
+    closed = draw_noise(1.0, 0.2, np.random.default_rng(3))
+    assert closed == plain
     assert draw_noise(0.5, 1.0, np.random.default_rng(3)).read == pytest.approx(plain.read / 2)
 
 
-def test_a_near_wall_in_the_head_lamps_closes_the_camera(request_for, translator):
+@pytest.mark.parametrize('condition', ['night', 'night-rain'])
+def test_a_near_wall_in_the_head_lamps_closes_the_camera(request_for, translator, condition):
     near = np.full((96, 160), 0.4, np.float32)  # 2.5 m ahead
     pictures = [
-        translator().translate([request_for('night', seed=seed, inverse_depth=near)])[0].picture
+        translator().translate([request_for(condition, seed=seed, inverse_depth=near)])[0].picture
         for seed in range(8)
     ]
     assert np.mean([(picture >= 250).mean() for picture in pictures]) < 0.05
+
+
+def test_windows_shine_in_the_night(scene, monkeypatch):
+    panes = np.zeros_like(scene.light)
+    panes[25:30, 20:30] = 3.0
+
+    def light(shine):
+        monkeypatch.setattr(
+            'ssd_depth_core.gdt.procedural.night.lit_windows', lambda scene, rng: shine
+        )
+        return night_light(scene, 1.0, np.random.default_rng(5))
+
+    np.testing.assert_allclose(light(panes) - light(0 * panes), panes, atol=1e-5)
