@@ -70,9 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='nuScenes: decode every picture once, to find the broken ones',
     )
     args = parser.parse_args(argv)
-    if args.check_files:
-        args.set.append('check_files=true')
     source_format = format_of(args.data)
+    if args.check_files:
+        if source_format != 'nuscenes':
+            raise ValueError(f'--check-files is for nuScenes; {args.data} is {source_format}')
+        args.set.append('check_files=true')
     config, lines, dropped, counts = _INDEXERS[source_format](args)
     header = IndexHeader(
         format=source_format,

@@ -60,14 +60,13 @@ class Frame:
     """The set."""
     line: FrameLine
     """What the set says of it."""
-    translated: Mapping[str, Path] = field(default_factory=dict)
-    """Pictures of it that were made, not rendered, by condition."""
+    translated: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Pictures of it that were made, by condition; of those only that were not rendered."""
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """All that there is a picture of, the rendered ones first."""
-        made = (name for name in self.translated if name not in self.line.conditions)
-        return (*self.line.conditions, *made)
+        return (*self.line.conditions, *self.translated)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +110,8 @@ def read_frames(folders: list[Path], split: Literal['train', 'validation']) -> l
     frames = [f for folder in folders for f in read_set(folder) if f.line.split == split]
     if not frames:
         raise ValueError(
-            f'no {split} frame in {", ".join(map(str, folders))} (every 25th city is for '
-            f'validation, the first among them, the others for training); {REMEDY}, of more cities'
+            f'no {split} frame in {", ".join(map(str, folders))} (usually every 25th city is for '
+            f'validation, the others for training); {REMEDY}, of more cities'
         )
     return frames
 
@@ -167,26 +166,38 @@ def describe_sets(frames: list[Frame]) -> str:
     return '; '.join(parts)
 
 
-def read_image(frame: Frame, condition: str) -> NDArray[np.uint8]:
+def read_image(
+    frame: Frame, condition: str, rng: np.random.Generator | None = None
+) -> NDArray[np.uint8]:
     """Decode one picture.
 
     Args:
         frame: Which.
-        condition: One of the frame's; where it was both rendered and translated, the rendered.
+        condition: One of the frame's.
+        rng: Chooses among several translations; None: the first. A rendered picture is alone.
 
     Returns:
         (H, W, 3) RGB.
 
     Raises:
-        ValueError: If the file is missing or cannot be decoded.
+        ValueError: If the frame has no picture under the condition, or the file is missing or
+            cannot be decoded.
     """
+    remedy = REMEDY
     if condition in frame.line.conditions:
         path = frame.folder / condition / f'{frame.line.id}.jpg'
+    elif condition in frame.translated:
+        several = frame.translated[condition]
+        path = several[0 if rng is None else rng.integers(len(several))]
+        remedy = 'translate again with `python -m training.translate`'
     else:
-        path = frame.translated[condition]
+        raise ValueError(
+            f'frame {frame.line.id} has no picture as {condition}, only '
+            f'{", ".join(frame.conditions)}; {REMEDY}, in that condition'
+        )
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise ValueError(f'picture {path} is missing or damaged; {REMEDY}')
+        raise ValueError(f'picture {path} is missing or damaged; {remedy}')
     return image
 
 
@@ -249,7 +260,8 @@ class TrainingFrames(Dataset[dict[str, torch.Tensor]]):
         """
         number, seed = draw
         frame, rng = self.frames[number], np.random.default_rng(seed)
-        image, depth = read_image(frame, self._condition(frame, rng)), read_depth(frame)
+        image = read_image(frame, self._condition(frame, rng), rng)
+        depth = read_depth(frame)
         K = np.array(frame.line.K)
         augment = self.config.augment
         window = random_window(image.shape[:2], augment, rng)

@@ -14,6 +14,9 @@ from ssd_depth_core.data.rendered import Frame, read_set
 CHANNEL = 'RANDOM'
 """Every view has a camera of its own."""
 
+APART_US = 3_600_000_000
+"""Between views, an hour."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RenderedIndexConfig:
@@ -122,10 +125,11 @@ def index_rendered(
 def _line(frame: Frame, condition: Condition, path: str, size: tuple[int, int]) -> IndexLine:
     return IndexLine(
         id=line_id(frame, condition),
-        scene=f'{frame.line.id.split("_")[0]}-{condition}',  # all views of one city
+        scene=f'{frame.line.id.split("_")[0]}-{condition}',  # views of a city are one witness
         channel=CHANNEL,
         condition=condition,
-        timestamp_us=int(frame.line.id.replace('_', '')),  # which view, as there is no time
+        # No view comes after another: so far apart, nothing takes them for a video.
+        timestamp_us=APART_US * int(frame.line.id.replace('_', '')),
         image=path,
         size=size,
         K=frame.line.K,

@@ -10,11 +10,16 @@ from ssd_depth_core.data.rendered import Frame
 from ssd_depth_core.data.rendered_index import line_id
 import yaml
 
+CLEAR = 'day-clear'
+"""What is translated."""
+_Pictures = defaultdict[tuple[Path, str], defaultdict[str, list[Path]]]
+"""By data set and index line, then by condition."""
+
 
 def with_translations(
     frames: list[Frame], folders: list[Path], only_accepted: bool = True
 ) -> list[Frame]:
-    """Give frames the pictures that were translated from them.
+    """Give frames the pictures that were translated from them and not rendered.
 
     Args:
         frames: Of one or more sets.
@@ -26,35 +31,38 @@ def with_translations(
 
     Raises:
         FileNotFoundError: If a folder has no manifest, or no record of what it was made from.
-        ValueError: If it breaks the form, was made from another set, or has no picture of the
-            frames.
+        ValueError: If it breaks the form, was made from another set, or has no picture that the
+            frames lack.
     """
-    pictures: dict[tuple[Path, str], dict[str, Path]] = defaultdict(dict)
+    pictures: _Pictures = defaultdict(lambda: defaultdict(list))
     roots = {frame.folder: frame.folder.resolve() for frame in frames}
     for folder in folders:
         root = _source_of(folder)
         if root not in roots.values():
             raise ValueError(
                 f'{folder} was translated from {root}, which is not among the training sets '
-                f'{", ".join(map(str, roots))}; give that set too'
+                f'{", ".join(map(str, roots))}; give that set too, or, if it was moved, put it '
+                'back or translate again'
             )
         for line in read_manifest(folder):
             if line.accepted or not only_accepted:
-                pictures[root, line.source_id][line.condition] = folder / line.path
+                pictures[root, line.source_id][line.condition].append(folder / line.path)
     given = [
-        replace(frame, translated=pictures.get((roots[frame.folder], line_id(frame, CLEAR)), {}))
-        for frame in frames
+        _given(frame, pictures[roots[frame.folder], line_id(frame, CLEAR)]) for frame in frames
     ]
     if folders and not any(frame.translated for frame in given):
         raise ValueError(
-            f'{", ".join(map(str, folders))} hold no picture of the training views; '
-            'translate the split train of their index'
+            f'{", ".join(map(str, folders))} hold no picture that the training views lack; '
+            'translate the split train of their index, or set only_accepted to false if the gate '
+            'rejected all'
         )
     return given
 
 
-CLEAR = 'day-clear'
-"""What is translated."""
+def _given(frame: Frame, made: dict[str, list[Path]]) -> Frame:
+    """Give a frame what was not rendered of it: a rendered picture is better than a made one."""
+    lacking = {name: made[name] for name in made if name not in frame.line.conditions}
+    return replace(frame, translated={name: tuple(paths) for name, paths in lacking.items()})
 
 
 def _source_of(folder: Path) -> Path:

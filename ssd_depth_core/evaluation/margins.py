@@ -33,11 +33,12 @@ def margin_rows(
 
     Returns:
         One row a pair and condition, then `ALL` where there are several conditions, which in a
-        set of twins is the mean of the conditions: `method`, `compared_with`, `scaling` (as predicted where both have a unit, else
-        median-scaled), `condition`, `metric`, `frames`, `streets`, `seeds`, `compared_seeds`; then `difference`, this
-        method's mean minus the other's, and `difference_percent`, the same in per cent of the
-        other's mean, with the ends `_low` and `_high` of their 95 % intervals by bootstrap over
-        streets (None: one street). Below 0 the method is better.
+        set of twins is the mean of the conditions: `method`, `compared_with`, `scaling` (as
+        predicted where both have a unit, else median-scaled), `condition`, `metric`, `frames`,
+        `streets`, `seeds`, `compared_seeds`; then `difference`, this method's mean minus the
+        other's, and `difference_percent`, the same in per cent of the other's mean, with the ends
+        `_low` and `_high` of their 95 % intervals by bootstrap over streets (None: one street).
+        Below 0 the method is better.
 
     Raises:
         ValueError: If two methods were not scored on the same frames.
@@ -115,5 +116,7 @@ def _abs_rel(frame: FrameScore, variant: Variant, config: EvaluationConfig) -> f
 def _groups(frames: Sequence[FrameScore]) -> dict[str, NDArray[np.intp]]:
     """Place the frames of each condition, and of all of them."""
     shown = np.array([frame.condition for frame in frames])
-    held = {name: np.flatnonzero(shown == name) for name in CONDITIONS if name in shown}
+    held: dict[str, NDArray[np.intp]] = {
+        name: np.flatnonzero(shown == name) for name in CONDITIONS if name in shown
+    }
     return held if len(held) < 2 else {**held, ALL: np.arange(len(frames))}

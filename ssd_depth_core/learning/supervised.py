@@ -8,6 +8,7 @@ from typing import Any
 
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.manifest import NAME as MANIFEST
+from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.rendered import (
     describe_sets,
     EvaluationFrames,
@@ -174,8 +175,9 @@ def train_supervised(
     )
     if translated:
         made = Counter(name for frame in train_frames for name in frame.translated)
-        counts = (f'{count} to {name}' for name, count in made.items())
-        data = f'{data}; translated: {", ".join(counts)}'
+        makers = {line.translator for folder in translated for line in read_manifest(folder)}
+        counts = ', '.join(f'{count} to {name}' for name, count in made.items())
+        data = f'{data}; frames translated: {counts} ({", ".join(sorted(makers))})'
 
     torch.manual_seed(config.seed)
     network = initial_network(model, config.initial_checkpoint, resume)
@@ -186,8 +188,7 @@ def train_supervised(
         validation_sets,
         config.loop,
         to_dict(config),
-        rendered_inputs(folders)
-        | {f'translated {number}': path / MANIFEST for number, path in enumerate(translated, 1)},
+        _inputs(folders, translated, validation),
         out,
         seed=config.seed,
         command=command,
@@ -195,3 +196,14 @@ def train_supervised(
         resume=resume,
         cpu=cpu,
     )
+
+
+def _inputs(
+    folders: Sequence[Path], translated: Sequence[Path], validation: Sequence[Path]
+) -> dict[str, Path]:
+    """Name what a resumed run has to be given again."""
+    manifests = {f'translated {n}': folder / MANIFEST for n, folder in enumerate(translated, 1)}
+    measured = {
+        f'validation {n}': path for n, path in enumerate(rendered_inputs(validation).values(), 1)
+    }
+    return rendered_inputs(folders) | manifests | measured

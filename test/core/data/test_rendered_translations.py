@@ -54,6 +54,29 @@ def test_accepted_pictures_join_the_rendered_ones(rendered_set, translated):
     assert abs(read_image(by_id['000003'], 'night').mean() - 25) <= 1
 
 
+def test_one_of_several_is_drawn(rendered_set, translated):
+    manifest = translated / 'manifest.jsonl'
+    first = json.loads(manifest.read_text().splitlines()[0])
+    second = {**first, 'path': 'fog/000003-day-clear@1.png'}
+    cv2.imwrite(str(translated / second['path']), np.full((64, 64, 3), 111, np.uint8))
+    manifest.write_text(manifest.read_text() + json.dumps(second) + '\n')
+    frames = with_translations(read_frames([rendered_set], 'train'), [translated])
+    (frame,) = [frame for frame in frames if frame.line.id == '000003']
+    drawn = {read_image(frame, 'fog', np.random.default_rng(seed)).mean() for seed in range(20)}
+    assert drawn == {FOG, 111}
+    assert read_image(frame, 'fog').mean() == FOG
+
+
+def test_missing_pictures_name_what_makes_them(rendered_set, translated):
+    frames = with_translations(read_frames([rendered_set], 'train'), [translated])
+    (frame,) = [frame for frame in frames if frame.line.id == '000003']
+    (translated / 'fog' / '000003-day-clear.png').unlink()
+    with pytest.raises(ValueError, match='missing or damaged; translate again'):
+        read_image(frame, 'fog')
+    with pytest.raises(ValueError, match='no picture as snow, only day-clear, night, fog'):
+        read_image(frame, 'snow')
+
+
 def test_rejected_pictures_come_where_they_are_asked_for(rendered_set, translated):
     frames = read_frames([rendered_set], 'train')
     frames = with_translations(frames, [translated], only_accepted=False)
@@ -87,6 +110,6 @@ def test_pictures_of_other_sets_are_refused(rendered_set, translated, tmp_path):
 
 def test_a_folder_without_a_picture_of_the_views_is_refused(rendered_set, translated):
     frames = read_frames([rendered_set], 'validation')
-    with pytest.raises(ValueError, match='hold no picture of the training views'):
+    with pytest.raises(ValueError, match='hold no picture that the training views lack'):
         with_translations(frames, [translated])
     assert with_translations(frames, []) == frames

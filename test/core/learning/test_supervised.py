@@ -117,7 +117,7 @@ def test_translations_are_counted(rendered_set, tmp_path):
         config(), [rendered_set], tmp_path / 'run', translated=[folder], command='the command'
     )
     _, info = load_checkpoint(run.checkpoint)
-    assert info.training_data.endswith('; translated: 1 to fog')
+    assert info.training_data.endswith('; frames translated: 1 to fog (procedural)')
 
 
 def test_training_goes_on_with_its_own_sets_which_may_have_grown(rendered_set, tmp_path):
