@@ -72,7 +72,7 @@ class LayerError:
     layer: str
     """As `layer_names` calls it, and as `keep_float` takes it."""
     error: float
-    """Mean |y - y_float| / y_float of the output y."""
+    """Mean |y - y_float| / y_float of inverse depth y, mean |y - y_float| of confidence."""
 
 
 def measure_costs(
@@ -158,7 +158,8 @@ def rank_layers(
     errors = []
     for name in int8_nodes(network, quantized):
         got = _predict(alone_in_int8(network, quantized, name), batch, output)
-        error = float(np.mean(np.abs(got - expected) / expected))
+        unit = expected if output == 'inverse_depth' else 1.0
+        error = float(np.mean(np.abs(got - expected) / unit))
         errors.append(LayerError(layer=names[name], error=error))
     return sorted(errors, key=lambda layer: layer.error, reverse=True)
 
@@ -190,9 +191,11 @@ def refusal(
         for cost in costs
     )
     worst = ', '.join(f'{layer.layer} {layer.error:.2%}' for layer in layers[:NUM_LAYERS_NAMED])
+    confident = any(cost.confidence_shift is not None for cost in costs)
+    limits = f' and move confidence by {max_confidence_shift:g}' if confident else ''
     return (
-        f'int8 may cost {max_loss:.1%} of absRel and move confidence by {max_confidence_shift:g} '
-        f'in any condition, but does more: {figures}. The layers that change '
+        f'int8 may cost {max_loss:.1%} of absRel{limits} in any condition, but does more: '
+        f'{figures}. The layers that change '
         f'{output.replace("_", " ")} most when they alone are int8: {worst}. Put the first of '
         'them into keep_float and try again; nothing was written'
     )

@@ -76,11 +76,16 @@ def check_same_inputs(record: Path, inputs: Inputs) -> None:
     if not record.exists():
         logger.warning('%s is not there, as in runs of older code: no input is compared', record)
         return
-    begun = {
-        name: from_dict(InputRecord, values, f'{record}: {name}')
-        for name, values in json.loads(record.read_text()).items()
-    }
     remedy = 'or start without --resume in another folder'
+    try:
+        held = dict(json.loads(record.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f'{record} is no JSON object ({error}); delete it to compare no input, {remedy}'
+        ) from None
+    begun = {
+        name: from_dict(InputRecord, values, f'{record}: {name}') for name, values in held.items()
+    }
     for name in sorted(begun.keys() | inputs.keys()):
         if name not in begun:
             raise ValueError(

@@ -150,7 +150,7 @@ def test_layers_are_ranked_by_confidence_where_that_is_asked():
     network, quantized = flat(8.0, confidence=0.5), flat(8.0, confidence=0.4, suffix='_int8')
     images = [np.ones((3, H, W), np.float32)]
     ranked = gate.rank_layers(network, quantized, images, 'confidence')
-    assert (ranked[0].layer, ranked[0].error) == ('sure.weight', pytest.approx(0.2, rel=1e-5))
+    assert (ranked[0].layer, ranked[0].error) == ('sure.weight', pytest.approx(0.1, rel=1e-5))
     by_depth = gate.rank_layers(network, quantized, images)
     assert [layer.error for layer in by_depth] == [0, 0, 0]
 
@@ -175,3 +175,16 @@ def test_a_refusal_names_figures_and_the_worst_layers():
     assert 'layer_5' not in text
     assert 'keep_float' in text
     assert '\n' not in text
+
+
+def test_a_refusal_speaks_of_confidence_only_where_there_is_one():
+    cost = gate.Int8Cost(
+        runtime='some 1.0',
+        condition='fog',
+        num_frames=7,
+        abs_rel_float=0.2,
+        abs_rel_int8=0.21,
+        confidence_shift=None,
+    )
+    limits = {'max_loss': 0.02, 'max_confidence_shift': 0.01}
+    assert 'confidence' not in gate.refusal([cost], [], 'inverse_depth', **limits)

@@ -89,3 +89,10 @@ def test_rendered_sets_are_numbered_in_their_order(tmp_path):
         'data 1': tmp_path / 'b' / 'frames.jsonl',
         'data 2': tmp_path / 'a' / 'frames.jsonl',
     }
+
+
+@pytest.mark.parametrize('text', ['{"teacher"', '[1]', '3'])
+def test_a_damaged_record_is_named(inputs, record, text):
+    record.write_text(text)
+    with pytest.raises(ValueError, match=r'inputs\.json is no JSON object .*; delete it'):
+        check_same_inputs(record, inputs)
