@@ -1,6 +1,6 @@
 """Frames that a network is calibrated on, and others that it is scored on, by condition."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import CONDITIONS
 from ssd_depth_core.data.index import read_header, read_lines
-from ssd_depth_core.data.rendered import EvaluationFrames, read_frames
+from ssd_depth_core.data.rendered import EvaluationFrames, Frame, read_frames
+from ssd_depth_core.data.rendered_translations import with_translations
 from ssd_depth_core.data.triplets import TripletConfig
 from ssd_depth_core.export.int8_gate import Frames
 from ssd_depth_core.export.quantize import QuantizeConfig
@@ -20,7 +21,12 @@ T = TypeVar('T')
 
 
 def rendered_frames(
-    folders: list[Path], spec: ModelSpec, config: QuantizeConfig
+    folders: list[Path],
+    spec: ModelSpec,
+    config: QuantizeConfig,
+    *,
+    translated: Sequence[Path] = (),
+    validation: Sequence[Path] = (),
 ) -> tuple[Frames, Frames]:
     """Take frames of rendered sets.
 
@@ -28,27 +34,42 @@ def rendered_frames(
         folders: One or more sets.
         spec: Of the network: size, mean and std of its input.
         config: How many frames, and the seed.
+        translated: Folders of pictures that were translated from clear training views.
+        validation: Sets for the gate; none: `folders`.
 
     Returns:
-        Of the train split for the calibration, of the validation split for the gate.
+        Of the train split for the calibration, of the validation split for the gate; each under
+        all the conditions that it has.
 
     Raises:
         FileNotFoundError: If a set is missing.
         ValueError: If a set is damaged, or a split has no frame.
     """
     rng = np.random.default_rng(config.seed)
-    train, validation = read_frames(folders, 'train'), read_frames(folders, 'validation')
-    conditions = sorted({name for frame in validation for name in frame.line.conditions})
+    train = with_translations(read_frames(folders, 'train'), list(translated))
+    calibration = _by_condition(
+        train, spec, lambda known: drawn(known, config.num_calibration_frames, rng)
+    )
+    held_out = read_frames(list(validation) or folders, 'validation')
+    return calibration, _by_condition(
+        held_out, spec, lambda known: spread(known, config.num_gate_frames)
+    )
+
+
+def _by_condition(
+    frames: Sequence[Frame], spec: ModelSpec, choose: Callable[[list[Frame]], list[Frame]]
+) -> Frames:
     size = (spec.input_height, spec.input_width)
-    calibration, gate = {}, {}
-    for condition in conditions:
-        known = [frame for frame in train if condition in frame.line.conditions]
-        some = drawn(known, config.num_calibration_frames, rng)
-        calibration[condition] = EvaluationFrames(some, condition, size, spec.mean, spec.std)
-        known = [frame for frame in validation if condition in frame.line.conditions]
-        some = spread(known, config.num_gate_frames)
-        gate[condition] = EvaluationFrames(some, condition, size, spec.mean, spec.std)
-    return calibration, gate
+    return {
+        condition: EvaluationFrames(
+            choose([frame for frame in frames if condition in frame.conditions]),
+            condition,
+            size,
+            spec.mean,
+            spec.std,
+        )
+        for condition in sorted({name for frame in frames for name in frame.conditions})
+    }
 
 
 def indexed_frames(index: Path, spec: ModelSpec, config: QuantizeConfig) -> tuple[Frames, Frames]:

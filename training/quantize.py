@@ -30,7 +30,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     frames = parser.add_mutually_exclusive_group(required=True)
     frames.add_argument('--data', type=Path, nargs='+', metavar='DIR', help='rendered sets')
     frames.add_argument('--index', type=Path, metavar='DIR', help='of any other data')
+    parser.add_argument(
+        '--translated',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='DIR',
+        help='of training.translate, made of --data, to calibrate on as well',
+    )
+    parser.add_argument(
+        '--validation',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='DIR',
+        help='rendered sets to measure on (default: those of --data)',
+    )
     args = parser.parse_args(argv)
+    if args.index and (args.translated or args.validation):
+        parser.error('--translated and --validation go with --data')
 
     from ssd_depth_core.export.quantize import quantize_file, QuantizeConfig
     from ssd_depth_core.model_spec import load_spec
@@ -39,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     config, spec = config_of(QuantizeConfig, args), load_spec(args.model)
     calibration, gate = (
-        rendered_frames(args.data, spec, config)
+        rendered_frames(
+            args.data, spec, config, translated=args.translated, validation=args.validation
+        )
         if args.data
         else indexed_frames(args.index, spec, config)
     )

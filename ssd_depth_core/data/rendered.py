@@ -307,7 +307,7 @@ class EvaluationFrames(Dataset[dict[str, torch.Tensor]]):
         Raises:
             ValueError: If no frame has the condition.
         """
-        self.frames = [frame for frame in frames if condition in frame.line.conditions]
+        self.frames = [frame for frame in frames if condition in frame.conditions]
         if not self.frames:
             raise ValueError(f'no frame has the condition {condition}; {REMEDY}')
         self.condition = condition

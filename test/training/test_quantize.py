@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+import shutil
 import sys
 
 import numpy as np
@@ -136,6 +137,16 @@ def test_calibration_is_drawn_from_train_and_the_gate_from_validation(rendered_s
         for seed in range(1, 4)
     ]
     assert any(ids(x['night']) != ids(calibration['night']) for x in others)
+
+
+def test_the_gate_may_see_conditions_that_the_calibration_has_not(rendered_set, tmp_path):
+    night = shutil.copytree(rendered_set, tmp_path / 'night')
+    path = night / 'frames.jsonl'
+    path.write_text(path.read_text().replace('["day-clear", "night"]', '["night"]'))
+    config = QuantizeConfig(num_calibration_frames=2, num_gate_frames=1)
+    calibration, gate = rendered_frames([night], SPEC, config, validation=[rendered_set])
+    assert list(calibration) == ['night']
+    assert list(gate) == ['day-clear', 'night']
 
 
 def test_drawing_takes_each_once_and_keeps_the_order():
