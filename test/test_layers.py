@@ -15,7 +15,7 @@ SOURCES = ('ssd_depth_core', 'ssd_depth_ros', 'training')
 CORE_LAYERS = (
     (
         *('records', 'model_spec', 'preprocess', 'canonical_depth', 'exact_depth'),
-        *('config', 'checks', 'conditions'),
+        *('config', 'checks', 'conditions', 'surface_classes'),
     ),
     ('geometry',),
     ('data', 'synthdrive', 'models', 'losses', 'metrics'),

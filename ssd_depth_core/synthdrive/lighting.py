@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.surface_classes import SURFACE_CLASSES
 from ssd_depth_core.synthdrive.camera import Camera, tile, untile
 from ssd_depth_core.synthdrive.ground import GROUND, Ground, ground_of, LEVEL
 from ssd_depth_core.synthdrive.materials import Appearance, appearance, NoiseBank
@@ -81,6 +82,18 @@ class Geometry:
             (H, W) along the optical axis [m]; inf for the sky.
         """
         return untile(self.hits.distance, self.camera)
+
+    def classes(self) -> torch.Tensor:
+        """Name what every pixel shows, by what was built there and not by how it looks.
+
+        Returns:
+            (H, W) uint8, places in `SURFACE_CLASSES`; `UNKNOWN_CLASS` at solids without a name.
+        """
+        index = self.hits.index
+        found = self.scene.solids.surface_class[index.clamp(min=0)]
+        found[index == GROUND] = SURFACE_CLASSES.index('road')
+        found[index == SKY] = SURFACE_CLASSES.index('sky')
+        return untile(found, self.camera).byte()
 
     def radiance(self, sky: Sky, T_world_ego: NDArray[np.float64]) -> torch.Tensor:
         """Light the scene.

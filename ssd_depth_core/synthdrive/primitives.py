@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.surface_classes import SURFACE_CLASSES, SurfaceClass, UNKNOWN_CLASS
 from ssd_depth_core.synthdrive.terrain import FLAT, Float, Terrain
 import torch
 
@@ -72,6 +73,8 @@ class Primitives:
     """(N, 4): pattern width [m], pattern height [m], share of lit windows, random in [0, 1)."""
     actor: torch.Tensor
     """(N,) int64: which moving thing the solid belongs to; -1 where it stands."""
+    surface_class: torch.Tensor
+    """(N,) int64: what it is a part of, a place in `SURFACE_CLASSES`, or `UNKNOWN_CLASS`."""
 
     def __len__(self) -> int:
         """Count the solids.
@@ -164,6 +167,7 @@ _ROW = {  # name -> slice of the builder's flat row
     'emission': slice(24, 27),
     'pattern': slice(27, 31),
     'actor': slice(31, 32),
+    'surface_class': slice(32, 33),
 }
 
 
@@ -207,7 +211,15 @@ class Builder:
         self._origin = (x, y, z)
         self._frames.append((x, y, z, yaw, tilted, stretched))
         self._yaw, self._cos, self._sin = yaw, math.cos(yaw), math.sin(yaw)
-        self._actor = actor
+        self._actor, self._surface_class = actor, UNKNOWN_CLASS
+
+    def name(self, surface_class: SurfaceClass) -> None:
+        """Say what the next solids are a part of; the next `place` forgets it.
+
+        Args:
+            surface_class: Of all of them, whatever they are made of.
+        """
+        self._surface_class = SURFACE_CLASSES.index(surface_class)
 
     def add(
         self,
@@ -261,8 +273,8 @@ class Builder:
         offset = self._rng.random()
         row = (float(shape), *where, *half_size, *rotation, taper, float(material))
         colours = (*albedo, *second_albedo, *emission)
-        frame = len(self._frames) - 1
-        self._rows.append((*row, *colours, *pattern, offset, float(self._actor), frame))
+        belongs = (float(self._actor), float(self._surface_class), len(self._frames) - 1)
+        self._rows.append((*row, *colours, *pattern, offset, *belongs))
 
     def mark(self, place: Vector) -> None:
         """Remember a point that moves with the current frame, as the light of a lamp does.
@@ -293,12 +305,12 @@ class Builder:
         Returns:
             All solids added so far, float32 on the CPU.
         """
-        rows: NDArray[np.float64] = np.array(self._rows).reshape(-1, 33)
+        rows: NDArray[np.float64] = np.array(self._rows).reshape(-1, 34)
         if not terrain.flat:
             rows = self._on(terrain, rows)
         table = torch.from_numpy(rows.astype(np.float32))
         columns = {name: table[:, where] for name, where in _ROW.items()}
-        for name in ('shape', 'material', 'actor'):
+        for name in ('shape', 'material', 'actor', 'surface_class'):
             columns[name] = columns[name][:, 0].long()
         columns['taper'] = columns['taper'][:, 0]
         columns['rotation'] = columns['rotation'].reshape(-1, 3, 3)

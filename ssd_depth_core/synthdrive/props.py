@@ -45,6 +45,7 @@ def car(
         lights_on: Whether its lamps burn at night.
         kinds: To choose from, in their shares of the traffic.
     """
+    builder.name('vehicle')
     odds = np.array([VEHICLES[kind] for kind in kinds])
     kind = rng.choice(kinds, p=odds / odds.sum())
     paint = colour(rng, 0.02, 0.8, 0.25) if rng.random() < 0.6 else colour(rng, 0.03, 0.5, 0.95)
@@ -107,6 +108,7 @@ def pedestrian(builder: Builder, rng: Rng) -> None:
         builder: Its frame is the person's: origin on the ground.
         rng: Randomness.
     """
+    builder.name('person')
     height = rng.uniform(1.5, 1.9)
     legs, coat, skin = (
         colour(rng, 0.02, 0.3),
@@ -130,6 +132,7 @@ def cyclist(builder: Builder, rng: Rng) -> None:
         builder: Its frame is the bicycle's: origin on the ground.
         rng: Randomness.
     """
+    builder.name('rider')
     frame, coat = colour(rng, 0.02, 0.5, 0.8), colour(rng, 0.03, 0.7, 0.9)
     for x in (-0.52, 0.52):
         wheel = (0.33, 0.33, 0.02)
@@ -148,6 +151,7 @@ def tree(builder: Builder, rng: Rng, size: float) -> None:
         rng: Randomness.
         size: Height [m].
     """
+    builder.name('vegetation')
     bark = colour(rng, 0.04, 0.2, 0.3)
     autumn = rng.random() < 0.15
     leaf = (
@@ -182,6 +186,7 @@ def street_lamp(builder: Builder, rng: Rng, glow: Vector) -> Vector:
     Returns:
         The lamp's place in the builder's frame [m].
     """
+    builder.name('pole')
     height, reach = rng.uniform(5.0, 9.0), rng.uniform(0.6, 2.4)
     steel = colour(rng, 0.05, 0.4, 0.1)
     builder.add(Shape.CYLINDER, (0, 0, height / 2), (0.08, 0.08, height / 2), steel)
@@ -200,7 +205,9 @@ def sign(builder: Builder, rng: Rng) -> None:
         rng: Randomness.
     """
     height = rng.uniform(2.2, 3.4)
+    builder.name('pole')
     builder.add(Shape.CYLINDER, (0, 0, height / 2), (0.04, 0.04, height / 2), (0.3, 0.3, 0.3))
+    builder.name('traffic sign')
     if rng.random() < 0.3:
         builder.add(Shape.BOX, (-0.1, 0, height - 0.2), (0.14, 0.17, 0.45), (0.03, 0.03, 0.03))
         lamps: list[tuple[float, Vector]] = [
@@ -225,6 +232,7 @@ def small_furniture(builder: Builder, rng: Rng) -> None:
         builder: Its frame stands on the pavement, x towards the road.
         rng: Randomness.
     """
+    builder.name('object')
     kind = int(rng.integers(5))
     paint = colour(rng, 0.03, 0.6, 0.7)
     if kind == 0:

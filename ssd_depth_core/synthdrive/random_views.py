@@ -48,13 +48,15 @@ class RandomView:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Hold pixel-aligned pictures of one view and their exact depth."""
+    """Hold pixel-aligned pictures of one view, their exact depth and what they show."""
 
     view: RandomView
     images: dict[RenderedCondition, NDArray[np.uint8]]
     """(H, W, 3) RGB by condition."""
     depth: NDArray[np.float32]
     """(H, W) [m]; inf for the sky."""
+    classes: NDArray[np.uint8]
+    """(H, W), places in `SURFACE_CLASSES`."""
 
 
 def draw_view(city: City, seed: int, height: int, width: int) -> RandomView:
@@ -172,7 +174,7 @@ def random_pictures(
             radiance = fall(radiance, far, K, exposure.time_s, weather, generator)
             image = expose(radiance, K, exposure, sensor, generator)
             images[condition] = image.cpu().numpy()
-        yield Picture(view, images, depth)
+        yield Picture(view, images, depth, geometry.classes().cpu().numpy())
 
 
 def _geometry(

@@ -97,6 +97,7 @@ def clutter(seed: int, x: float, y: float, terrain: Terrain = FLAT) -> Primitive
     for _ in range(int(rng.integers(1, 14))):
         angle, radius = rng.uniform(0, 6.3), rng.uniform(5.0, 45.0)
         builder.place(x + radius * np.cos(angle), y + radius * np.sin(angle), rng.uniform(0, 6.3))
+        builder.name('object')
         half = rng.uniform(0.1, 1.0, 3) ** 1.5 * rng.choice([1.0, 3.0])
         shape = Shape(int(rng.integers(3)))
         material = Material(int(rng.choice([0, 1, 2, 6, 7])))

@@ -21,6 +21,7 @@ def bus(builder: Builder, rng: Rng) -> None:
         builder: Its frame is the bus's: origin on the ground below its middle.
         rng: Randomness.
     """
+    builder.name('vehicle')
     length, width, height = rng.uniform(10.5, 12.2), 2.5, rng.uniform(2.95, 3.15)
     paint, trim = colour(rng, 0.08, 0.7, 0.9), colour(rng, 0.3, 0.85, 0.2)
     half, side = length / 2, width / 2
@@ -49,6 +50,7 @@ def lorry(builder: Builder, rng: Rng) -> None:
         builder: Its frame is the lorry's: origin on the ground below its middle.
         rng: Randomness.
     """
+    builder.name('vehicle')
     length, side, height = rng.uniform(7.5, 10.0), 1.22, rng.uniform(3.1, 3.7)
     paint, load = colour(rng, 0.05, 0.7, 0.9), colour(rng, 0.25, 0.85, 0.3)
     half, cab = length / 2, 1.9
@@ -80,6 +82,7 @@ def cyclist(builder: Builder, rng: Rng) -> None:
         builder: Its frame is the bicycle's: origin on the ground.
         rng: Randomness.
     """
+    builder.name('rider')
     frame, coat = colour(rng, 0.02, 0.5, 0.8), colour(rng, 0.03, 0.7, 0.9)
     trousers, helmet = colour(rng, 0.02, 0.25), colour(rng, 0.05, 0.8, 0.9)
     skin = colour(rng, 0.1, 0.6, 0.5)

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from ssd_depth_core.surface_classes import SurfaceClass
 from ssd_depth_core.synthdrive import props
 from ssd_depth_core.synthdrive.buildings import building, rich_building
 from ssd_depth_core.synthdrive.primitives import (
@@ -67,6 +68,7 @@ class CityStyle:
     """0 none, 1 dashed middle, 2 solid double middle, 3 dashed middle and edges."""
 
 
+BORDERS: tuple[SurfaceClass, ...] = ('vegetation', 'wall', 'fence')
 DISTRICTS = ('terrace', 'houses', 'industrial', 'park', 'towers')
 
 
@@ -166,11 +168,13 @@ class City:
         builder.place(*middle, 0.0)
         shape = Shape.DRAPED if hilly else Shape.BOX
         slab = (half[0], half[1], PAVEMENT_HEIGHT_M)
+        builder.name('sidewalk')
         builder.add(shape, (0, 0, 0), slab, style.pavement, material=Material.PAVEMENT)
         walk = rng.uniform(1.6, 4.5)
         if district in ('park', 'houses'):
             green = (rng.uniform(0.04, 0.1), rng.uniform(0.09, 0.18), rng.uniform(0.02, 0.05))
             lawn = (half[0] - walk, half[1] - walk, PAVEMENT_HEIGHT_M + 0.04)
+            builder.name('terrain')
             builder.add(shape, (0, 0, 0), lawn, green, material=Material.GRASS)
         # Each side: where its frame stands (x along the kerb, y into the block), and its length.
         sides = [
@@ -242,6 +246,7 @@ def _frontage(
         }[district]
         at = _at(frame, along + width / 2, setback + depth / 2)
         builder.place(*at, frame[2], stretched=True)
+        builder.name('building')
         if hilly:
             foot = (width / 2, depth / 2, FOUNDATION_M / 2)
             builder.add(Shape.BOX, (0, 0, -FOUNDATION_M / 2), foot, FOUNDATION)
@@ -269,12 +274,12 @@ def _border(
     hilly: bool,
 ) -> None:
     """Put a hedge, wall or fence behind the pavement."""
-    kind, height = int(rng.integers(3)), rng.uniform(0.6, 2.4)
+    border, height = BORDERS[rng.integers(len(BORDERS))], rng.uniform(0.6, 2.4)
     material, thick = Material.PAINT, 0.03
-    if kind == 0:
+    if border == 'vegetation':
         tint: Vector = (rng.uniform(0.02, 0.07), rng.uniform(0.05, 0.13), 0.03)
         material, thick = Material.FOLIAGE, rng.uniform(0.25, 0.6)
-    elif kind == 1:
+    elif border == 'wall':
         material, thick = Material.BRICK, 0.15
         tint = props.colour(rng, 0.1, 0.6, 0.25)
     else:
@@ -285,7 +290,8 @@ def _border(
     for piece in range(pieces):
         place = _at(frame, along + (piece + 0.5) * long, walk + 0.4)
         builder.place(*place, frame[2], tilted=True, stretched=True)
-        if kind < 2:
+        builder.name(border)
+        if border != 'fence':
             half = (long / 2, thick, height / 2)
             builder.add(Shape.BOX, (0, 0, height / 2), half, tint, material=material)
             continue

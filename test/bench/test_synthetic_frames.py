@@ -24,7 +24,7 @@ def test_walled_road_is_the_rendered_ground_up_to_the_wall():
     camera = Camera(torch.tensor(K).float(), torch.tensor(pose).float(), 64, 96)
     ground = untile(cast(nothing, camera).distance, camera).numpy()
     view = RandomView(0, 0, 0, 0, K, pose, clutter=False)
-    road = synthetic_frames.walled_road(Picture(view, {}, ground))
+    road = synthetic_frames.walled_road(Picture(view, {}, ground, np.zeros((64, 96), np.uint8)))
     np.testing.assert_allclose(road, np.minimum(ground, WALL_M), rtol=1e-4)
     assert (road == WALL_M).any()
     assert (road < WALL_M).any()

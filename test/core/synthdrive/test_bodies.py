@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from ssd_depth_core.surface_classes import SURFACE_CLASSES
 from ssd_depth_core.synthdrive.bodies import CATEGORIES, draw_body
 from ssd_depth_core.synthdrive.primitives import Shape
 
@@ -26,6 +27,13 @@ def test_body_stands_on_the_ground_and_has_a_plausible_size(kind):
         assert body.low[2] == pytest.approx(0.0, abs=0.08)
         assert length / 2 <= body.length / 2 < length / 2 + 0.3
         assert (body.solids.actor == 4).all()
+
+
+@pytest.mark.parametrize('kind', CATEGORIES)
+def test_all_of_a_body_has_one_name(kind):
+    name = {'cyclist': 'rider', 'pedestrian': 'person'}.get(kind, 'vehicle')
+    solids = draw_body(kind, np.random.default_rng(2), 0).solids
+    assert (solids.surface_class == SURFACE_CLASSES.index(name)).all()
 
 
 @pytest.mark.parametrize('kind', ['car', 'van', 'lorry', 'bus', 'cyclist'])

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 from ssd_depth_core.conditions import RENDERED_CONDITIONS
+from ssd_depth_core.surface_classes import SURFACE_CLASSES, UNKNOWN_CLASS
 from ssd_depth_core.synthdrive.camera import untile
 from ssd_depth_core.synthdrive.lighting import Geometry, Scene
 from ssd_depth_core.synthdrive.materials import NoiseBank
@@ -42,6 +43,27 @@ def scene(builder, lamps=None):
 def light_of(radiance, geometry):
     """Divide the paint out."""
     return (radiance / untile(geometry.look.albedo, geometry.camera)).mean(-1)
+
+
+def test_classes_are_known_pixel_by_pixel(builder, camera_at, noise):
+    # A car 10 m ahead as high as the camera; 20 m ahead a wall on its left and, on its right, what
+    # nobody named. They look alike: a class is what a thing is.
+    builder.name('vehicle')
+    builder.add(Shape.BOX, (10.05, 0.0, 0.75), (0.05, 1.0, 0.75), GREY)
+    builder.name('wall')
+    builder.add(Shape.BOX, (20.05, 6.0, 2.5), (0.05, 2.0, 2.5), GREY)
+    builder.place(0.0, 0.0, 0.0)
+    builder.add(Shape.BOX, (20.05, -6.0, 2.5), (0.05, 2.0, 2.5), GREY)
+    geometry = Geometry(scene(builder), camera_at(z=1.5), noise)
+    place = SURFACE_CLASSES.index
+    expected = torch.full((64, 96), place('sky'), dtype=torch.uint8)
+    expected[32:] = place('road')
+    expected[18:38, 16:32] = place('wall')
+    expected[18:38, 64:80] = UNKNOWN_CLASS
+    expected[32:44, 40:56] = place('vehicle')
+    assert geometry.classes().dtype == torch.uint8
+    assert torch.equal(geometry.classes(), expected)
+    assert torch.equal(geometry.depth().isinf(), expected == place('sky'))
 
 
 def test_sun_lights_by_the_cosine_and_shadows_take_it_away(builder, camera_at, noise):

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from ssd_depth_core.surface_classes import SURFACE_CLASSES, UNKNOWN_CLASS
 from ssd_depth_core.synthdrive.primitives import (
     Builder,
     concatenate,
@@ -50,6 +51,23 @@ def test_fields_land_in_their_columns(builder):
     np.testing.assert_allclose(solids.pattern[0, :3], (0.7, 0.8, 0.9))
     assert 0 <= solids.pattern[0, 3] < 1
     assert solids.taper[0] == 0.5
+
+
+def test_a_name_holds_until_the_next_frame(builder):
+    def add():
+        builder.add(Shape.BOX, (0, 0, 0), (1, 1, 1), RED, material=Material.CAR_BODY)
+
+    add()
+    builder.name('pole')
+    add()
+    add()
+    builder.name('road')
+    add()
+    builder.place(1.0, 0.0, 0.0)
+    add()
+    pole, road = SURFACE_CLASSES.index('pole'), SURFACE_CLASSES.index('road')
+    expected = [UNKNOWN_CLASS, pole, pole, road, UNKNOWN_CLASS]
+    assert builder.build().surface_class.tolist() == expected
 
 
 def test_nothing_built_is_no_solids(builder):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from ssd_depth_core.conditions import RENDERED_CONDITIONS
+from ssd_depth_core.surface_classes import SURFACE_CLASSES, UNKNOWN_CLASS
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import draw_view, on_terrain, random_pictures
 from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
@@ -66,6 +67,26 @@ def test_ground_depth_follows_from_the_drawn_camera(twins):
         assert (depth <= ground * 1.001).all()  # nothing is seen below the ground
         met += (depth > ground * 0.999).sum()
     assert met > 2000
+
+
+def test_classes_agree_with_depth(twins):
+    place, seen = SURFACE_CLASSES.index, set()
+    v, u = np.mgrid[:64, :96]
+    for picture in twins:
+        classes = picture.classes
+        assert classes.dtype == np.uint8
+        np.testing.assert_array_equal(classes == place('sky'), np.isinf(picture.depth))
+        rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(picture.view.K).T
+        down = -(rays @ picture.view.T_world_camera[:3, :3].T)[..., 2]
+        height = picture.view.T_world_camera[2, 3]
+        road = classes == place('road')
+        np.testing.assert_allclose(picture.depth[road], height / down[road], rtol=1e-3)
+        # All else that stands before the sky is seen above the road's plane.
+        others = ~road & (down > 1e-3)
+        assert (picture.depth[others] < height / down[others]).mean() > 0.99
+        seen |= set(np.unique(classes).tolist())
+    assert UNKNOWN_CLASS not in seen
+    assert {place(name) for name in ('road', 'sidewalk', 'building', 'sky')} <= seen
 
 
 def test_views_vary_within_their_ranges():

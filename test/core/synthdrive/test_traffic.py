@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ssd_depth_core.surface_classes import SURFACE_CLASSES
 from ssd_depth_core.synthdrive.primitives import Material, Primitives
 from ssd_depth_core.synthdrive.traffic import clutter, traffic
 from ssd_depth_core.synthdrive.world import city_style, LANE_WIDTH_M
@@ -53,6 +54,15 @@ def test_the_cameras_own_place_stays_free():
         away = (cars.center[:, :2] - torch.tensor([5.0, -1.5])).norm(dim=1)
         assert (away > 7.0).all()  # 9 m from the vehicle's middle
         assert (solids.center - torch.tensor([5.0, -1.5, 1.5])).norm(dim=1).min() > 1.0
+
+
+def test_traffic_and_clutter_are_named():
+    def names(solids):
+        above = solids.select(solids.center[:, 2] > -1.0)  # but for the one below the ground
+        return {SURFACE_CLASSES[place] for place in above.surface_class.tolist()}
+
+    assert names(traffic(STYLE, 1, 0.0, 0.0, 0.0)) == {'vehicle', 'rider', 'person'}
+    assert names(clutter(1, 0.0, 0.0)) == {'object'}
 
 
 def test_clutter_stands_on_the_ground_around_the_place():

@@ -2,8 +2,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from ssd_depth_core.surface_classes import SURFACE_CLASSES
 from ssd_depth_core.synthdrive.primitives import Material, Shape
-from ssd_depth_core.synthdrive.terrain import draw_terrain
+from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
 from ssd_depth_core.synthdrive.world import City, city_style, LANE_WIDTH_M, to_tensor
 import torch
 
@@ -35,6 +36,20 @@ def test_near_grows_with_the_radius_and_surrounds_the_place():
     away = small.center[:, :2] - torch.tensor([300.0, -200.0])
     assert (away.amin(0) < -20).all()
     assert (away.amax(0) > 20).all()
+
+
+@pytest.mark.parametrize(('terrain', 'rich'), [(FLAT, False), (draw_terrain(3), True)])
+def test_all_that_stands_in_a_city_is_named(terrain, rich):
+    parts = [City(seed, terrain, rich=rich).near(0.0, 0.0, 40.0)[0] for seed in range(3)]
+    found = torch.cat([part.surface_class for part in parts])
+    # Whatever has no name, `UNKNOWN_CLASS`, is out of the list.
+    assert {SURFACE_CLASSES[place] for place in found.unique().tolist()} == (
+        set(SURFACE_CLASSES) - {'road', 'sky', 'rider'}
+    )
+    for material, name in ((Material.PAVEMENT, 'sidewalk'), (Material.GRASS, 'terrain')):
+        for part in parts:
+            named = part.surface_class == SURFACE_CLASSES.index(name)
+            assert torch.equal(named, part.material == material)
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2, 3, 4, 6])
