@@ -1,9 +1,9 @@
 """Render pictures of random cameras in random cities, with exact depth, to train a student on.
 
-Writes `frames.jsonl`, `<condition>/<id>.jpg` and `depth/<id>.png` (see `data/rendered.py`). Cities
-are numbered from the seed on; every 25th, unless the config says otherwise, is for validation and
-shown in every condition. Killed at any instant, the next run renders the cities that are missing.
-The number of workers changes no byte.
+Writes `frames.jsonl`, `<condition>/<id>.jpg`, `depth/<id>.png` and, where the config asks for it,
+`classes/<id>.png` (see `data/rendered.py`). Cities are numbered from the seed on; every 25th,
+unless the config says otherwise, is for validation and shown in every condition. Killed at any
+instant, the next run renders the cities that are missing. The number of workers changes no byte.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,8 @@ class TrainingSetConfig:
     """Whether roads are straight and level, or bend and climb."""
     conditions: tuple[RenderedCondition, ...] = ('day-clear', 'night', 'day-rain')
     """Validation views are shown in all of them, training views in one each, in turn."""
+    classes: bool = False
+    """Whether each view's classes are written; a set rendered without them is rendered again."""
     validation_every: int = 25
     """Cities whose number is a multiple of it are for validation; 1: all of them."""
     num_workers: int = 2
@@ -89,10 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     config = config_of(TrainingSetConfig, args)
-    for folder in ('depth', *config.conditions):
+    for folder in ('depth', *(('classes',) if config.classes else ()), *config.conditions):
         (args.out / folder).mkdir(parents=True, exist_ok=True)
     index = args.out / 'frames.jsonl'
-    done = _finished_cities(index)
+    done = _finished_cities(index, config)
     cities = range(config.seed, config.seed + config.num_cities)
     jobs = [(city, config, args.out, device_of(args)) for city in cities if city not in done]
     # `spawn`: a forked torch deadlocks in its thread pool. `imap`: the index is written in the
@@ -106,14 +108,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _finished_cities(index: Path) -> set[int]:
-    """Read which cities have all their lines, and drop what a kill left of another's."""
+def _finished_cities(index: Path, config: TrainingSetConfig) -> set[int]:
+    """Read which cities have all that is asked for, and drop the lines of the others."""
     if not index.exists():
         return set()
     text = index.read_text()
     lines = [line for line in text.splitlines(keepends=True) if line.endswith('\n')]
     names = [json.loads(line)['id'].split('_') for line in lines]
-    done = {int(city) for city, view in names if int(view) == VIEWS_PER_CITY - 1}
+    done = {
+        int(city)
+        for city, view in names
+        if int(view) == VIEWS_PER_CITY - 1
+        and (not config.classes or (index.parent / 'classes' / f'{city}_{view}.png').exists())
+    }
     whole = ''.join(
         line for line, (city, _) in zip(lines, names, strict=True) if int(city) in done
     )
@@ -146,6 +153,8 @@ def _render_city(job: tuple[int, TrainingSetConfig, Path, str]) -> list[dict[str
             name = f'{city:06d}_{view}'
             coded = encode_exact_depth(picture.depth)
             _write(out / 'depth' / f'{name}.png', coded, [])
+            if config.classes:
+                _write(out / 'classes' / f'{name}.png', picture.classes, [])
             for condition, image in picture.images.items():
                 quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
                 _write(out / condition / f'{name}.jpg', image[..., ::-1], quality)

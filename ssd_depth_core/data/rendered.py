@@ -4,6 +4,7 @@
 <set>/frames.jsonl             one line a frame (`FrameLine`)
 <set>/<condition>/<id>.jpg     pixel-aligned twins
 <set>/depth/<id>.png           uint16: depth in 1/256 m, 0 unknown, 65535 sky or beyond 255 m
+<set>/classes/<id>.png         uint8: place in `SURFACE_CLASSES`, 255 unknown; may be missing
 """
 
 from collections.abc import Mapping
@@ -215,6 +216,28 @@ def read_depth(frame: Frame) -> NDArray[np.float32]:
     """
     path = frame.folder / 'depth' / f'{frame.line.id}.png'
     return decode_exact_depth(read_coded_depth(path))
+
+
+def read_classes(frame: Frame) -> NDArray[np.uint8]:
+    """Decode what each pixel shows.
+
+    Args:
+        frame: Which.
+
+    Returns:
+        (H, W), places in `SURFACE_CLASSES`; `UNKNOWN_CLASS` where unknown.
+
+    Raises:
+        FileNotFoundError: If there is no such file, as the set was rendered without classes.
+        ValueError: If the file is damaged or is not 8 bit, one channel.
+    """
+    path = frame.folder / 'classes' / f'{frame.line.id}.png'
+    check_file(path, 'class map', f'{REMEDY} and `--set classes=true`')
+    classes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if classes is None or classes.dtype != np.uint8 or classes.ndim != 2:
+        form = 'damaged' if classes is None else f'{classes.dtype} {classes.shape}'
+        raise ValueError(f'class map {path} must be (H, W) of 8 bit, got {form}; {REMEDY}')
+    return np.asarray(classes, np.uint8)
 
 
 class TrainingFrames(Dataset[dict[str, torch.Tensor]]):

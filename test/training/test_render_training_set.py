@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 from ssd_depth_core.config import load_yaml
-from ssd_depth_core.data.rendered import read_depth, read_frames, read_image
+from ssd_depth_core.data.rendered import read_classes, read_depth, read_frames, read_image
+from ssd_depth_core.surface_classes import SURFACE_CLASSES
 
 from training import render_training_set
 from training.render_training_set import main, TrainingSetConfig, VIEWS_PER_CITY
@@ -51,6 +52,33 @@ def test_reader_takes_the_set(rendered):
     assert len(content(rendered)) == 1 + 12 + shown  # nothing but index, depth and pictures
 
 
+@pytest.fixture(scope='module')
+def named(rendered, tmp_path_factory):
+    """The same set, for which classes were asked after it had been rendered without."""
+    out = shutil.copytree(rendered, tmp_path_factory.mktemp('named') / 'one')
+    assert render(out, 'classes=true') == 0
+    return out
+
+
+def test_classes_are_added_and_change_no_other_byte(rendered, named):
+    names = [f'{city:06d}_{view}' for city in (24, 25) for view in range(6)]
+    files = content(named)
+    added = sorted(files.keys() - content(rendered).keys())
+    assert added == [f'classes/{name}.png' for name in names]
+    assert {name: files[name] for name in files.keys() - set(added)} == content(rendered)
+
+
+def test_sky_is_where_depth_has_no_end(named):
+    sky = SURFACE_CLASSES.index('sky')
+    for split in ('train', 'validation'):
+        for frame in read_frames([named], split):
+            classes, depth = read_classes(frame), read_depth(frame)
+            assert classes.shape == (64, 96)
+            assert (classes < len(SURFACE_CLASSES)).all()
+            assert np.isinf(depth[classes == sky]).all()
+            assert np.isfinite(depth[classes != sky]).mean() > 0.9  # the rest is beyond 255 m
+
+
 def test_a_set_may_be_all_for_validation(tmp_path):
     assert render(tmp_path / 'set', 'num_cities=1', 'validation_every=1') == 0
     frames = read_frames([tmp_path / 'set'], 'validation')
@@ -59,11 +87,11 @@ def test_a_set_may_be_all_for_validation(tmp_path):
         read_frames([tmp_path / 'set'], 'train')
 
 
-def test_second_run_renders_nothing_new(rendered):
-    before = {p: p.stat().st_mtime_ns for p in rendered.rglob('*.*') if p.suffix != '.jsonl'}
-    index = (rendered / 'frames.jsonl').read_bytes()
-    assert render(rendered) == 0
-    assert (rendered / 'frames.jsonl').read_bytes() == index
+def test_second_run_renders_nothing_new(named):
+    before = {p: p.stat().st_mtime_ns for p in named.rglob('*.*') if p.suffix != '.jsonl'}
+    index = (named / 'frames.jsonl').read_bytes()
+    assert render(named, 'classes=true') == 0
+    assert (named / 'frames.jsonl').read_bytes() == index
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
@@ -104,10 +132,10 @@ def test_a_run_that_was_killed_while_writing_goes_on(rendered, tmp_path, monkeyp
     assert content(out) == content(rendered)
 
 
-def test_number_of_workers_changes_no_byte(rendered, tmp_path):
+def test_number_of_workers_changes_no_byte(named, tmp_path):
     out = tmp_path / 'two'
-    assert render(out, 'num_workers=2') == 0
-    assert content(out) == content(rendered)
+    assert render(out, 'num_workers=2', 'classes=true') == 0
+    assert content(out) == content(named)
 
 
 def test_picture_that_cannot_be_written_stops_the_run(tmp_path):

@@ -11,6 +11,7 @@ from ssd_depth_core.data.augment import AugmentConfig  # noqa: E402
 from ssd_depth_core.data.rendered import (  # noqa: E402
     describe_sets,
     EvaluationFrames,
+    read_classes,
     read_frames,
     RenderedConfig,
     TrainingFrames,
@@ -114,6 +115,34 @@ def test_a_condition_without_weight_is_an_error(rendered_set):
         EvaluationFrames(read_frames([rendered_set], 'train'), 'day-rain', SIZE, MEAN, STD)
     with pytest.raises(ValueError, match='condition_weights must be >= 0 and not all 0'):
         RenderedConfig(condition_weights={'night': 0.0})
+
+
+def test_classes_come_as_they_were_written(own_set):
+    frame = read_frames([own_set], 'train')[0]
+    with pytest.raises(FileNotFoundError, match='class map not found .* `--set classes=true`'):
+        read_classes(frame)
+    (own_set / 'classes').mkdir()
+    path, classes = own_set / 'classes' / f'{frame.line.id}.png', np.full((64, 64), 13, np.uint8)
+    classes[0], classes[5, 7] = 9, 255
+    cv2.imwrite(str(path), classes)
+    np.testing.assert_array_equal(read_classes(frame), classes)
+    assert read_classes(frame).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'shape', 'got'),
+    [(np.uint16, (64, 64), 'uint16'), (np.uint8, (64, 64, 3), r'uint8 \(64, 64, 3\)')],
+)
+def test_classes_are_8_bit_and_one_channel(own_set, dtype, shape, got):
+    frame = read_frames([own_set], 'train')[0]
+    path = own_set / 'classes' / f'{frame.line.id}.png'
+    path.parent.mkdir()
+    cv2.imwrite(str(path), np.ones(shape, dtype))
+    with pytest.raises(ValueError, match=f'must be .H, W. of 8 bit, got {got}'):
+        read_classes(frame)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match='of 8 bit, got damaged'):
+        read_classes(frame)
 
 
 def test_missing_and_damaged_sets_are_errors(own_set, tmp_path):
