@@ -7,6 +7,7 @@ import pytest
 from ssd_depth_core.config import load_yaml
 from ssd_depth_core.data.rendered import read_classes, read_depth, read_frames, read_image
 from ssd_depth_core.surface_classes import SURFACE_CLASSES
+import yaml
 
 from training import render_training_set
 from training.render_training_set import main, TrainingSetConfig, VIEWS_PER_CITY
@@ -165,3 +166,18 @@ def test_configs_render_the_sets_that_the_shipped_student_saw():
     assert first.num_cities * VIEWS_PER_CITY == 10_110
     assert queue.num_cities * VIEWS_PER_CITY == 2_844
     assert first.seed + first.num_cities <= queue.seed
+
+
+def test_pretraining_sees_clear_days_in_cities_of_its_own():
+    folder = Path(__file__).parents[2] / 'config/data'
+    config = load_yaml(TrainingSetConfig, folder / 'pretraining_views.yaml')
+    assert config.classes
+    assert config.conditions == ('day-clear',)
+    cities = range(config.seed, config.seed + config.num_cities)
+    others = [p for p in folder.rglob('*.yaml') if p.stem != 'pretraining_views']
+    taken = [yaml.safe_load(p.read_text()) for p in others]
+    taken = [c for c in taken if 'seed' in c]
+    assert len(taken) >= 8
+    for other in taken:
+        count = other.get('num_cities', other.get('num_streets'))
+        assert other['seed'] + count <= cities.start or other['seed'] >= cities.stop
