@@ -7,7 +7,7 @@ Every later stage reads the index only.
 import argparse
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,54 +75,62 @@ def main(argv: Sequence[str] | None = None) -> int:
         if source_format != 'nuscenes':
             raise ValueError(f'--check-files is for nuScenes; {args.data} is {source_format}')
         args.set.append('check_files=true')
-    config, lines, dropped, counts = _INDEXERS[source_format](args)
+    indexed = _INDEXERS[source_format](args)
+    lines = indexed.lines
     header = IndexHeader(
         format=source_format,
         root=str(args.data.resolve()),
-        options=to_dict(config),
+        options=to_dict(indexed.config),
         kept={
             split: dict(Counter(sorted((line.condition for line in lines[split]), key=_PLACE)))
             for split in SPLITS
         },
-        dropped=dropped,
+        dropped=indexed.dropped,
     )
     _print_frames(header)
     if not any(lines.values()):
         raise ValueError(f'no frame of {args.data} is left; see above what was dropped, and why')
     write_index(args.out, header, lines)
     print(f'\n{sum(map(len, lines.values())):,} frames -> {args.out}')
-    return _print_counts(counts) if args.check_counts else 0
+    return _print_counts(indexed.counts) if args.check_counts else 0
 
 
-Indexed = tuple[Any, dict[Split, list[IndexLine]], dict[str, int], Sequence[Count]]
-"""The resolved config, the frames by split, what was dropped, and counts to compare."""
+@dataclass(frozen=True, slots=True)
+class _Indexed:
+    config: Any
+    """Resolved."""
+    lines: dict[Split, list[IndexLine]]
+    dropped: dict[str, int]
+    """Frames left out, by reason."""
+    counts: Sequence[Count] = ()
+    """To compare with published ones."""
 
 
-def _nuscenes(args: argparse.Namespace) -> Indexed:
+def _nuscenes(args: argparse.Namespace) -> _Indexed:
     config = config_of(NuScenesIndexConfig, args)
     config = replace(config, version=config.version or only_version(args.data))
     if args.check_counts:
         require_paper_options(config)
     lines, dropped = index_nuscenes(args.data, config)
-    return config, lines, dropped, nuscenes_counts(lines)
+    return _Indexed(config, lines, dropped, nuscenes_counts(lines))
 
 
-def _robotcar(args: argparse.Namespace) -> Indexed:
+def _robotcar(args: argparse.Namespace) -> _Indexed:
     config = config_of(RobotCarIndexConfig, args)
     if args.check_counts:
         require_paper_options(config)
     lines, dropped = index_robotcar(args.data, config)
-    return config, lines, dropped, robotcar_counts(lines, dropped)
+    return _Indexed(config, lines, dropped, robotcar_counts(lines, dropped))
 
 
-def _rendered(args: argparse.Namespace) -> Indexed:
+def _rendered(args: argparse.Namespace) -> _Indexed:
     config = config_of(RenderedIndexConfig, args)
     if args.check_counts:
         raise ValueError('no counts of rendered views are published; leave --check-counts out')
-    return config, *index_rendered(args.data, config), ()
+    return _Indexed(config, *index_rendered(args.data, config))
 
 
-_INDEXERS: dict[SourceFormat, Callable[[argparse.Namespace], Indexed]] = {
+_INDEXERS: dict[SourceFormat, Callable[[argparse.Namespace], _Indexed]] = {
     'nuscenes': _nuscenes,
     'robotcar': _robotcar,
     'rendered': _rendered,
