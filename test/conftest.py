@@ -64,6 +64,39 @@ def rendered_set(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope='session')
+def surface_set(tmp_path_factory):
+    """Rendered clear days of 64x96 with class maps: 6 frames to train on, 2 for validation.
+
+    Blocks of 8x8 pixels of the classes 0 to 3, whose grey level is 20 + 60 times the class; one
+    block is unknown, and black. Only to be read.
+    """
+    import cv2
+
+    root = tmp_path_factory.mktemp('surfaces')
+    for name in ('day-clear', 'classes'):
+        (root / name).mkdir()
+    lines = []
+    for number in range(8):
+        blocks = np.random.default_rng(number).integers(0, 4, (8, 12), np.uint8)
+        blocks[0, 5] = 255
+        classes = np.kron(blocks, np.ones((8, 8), np.uint8))
+        image = np.where(classes == 255, 0, 20 + 60 * (classes % 4)).astype(np.uint8)
+        cv2.imwrite(str(root / 'classes' / f'{number:06d}.png'), classes)
+        cv2.imwrite(str(root / 'day-clear' / f'{number:06d}.jpg'), image)
+        lines.append(
+            {
+                'schema_version': 1,
+                'id': f'{number:06d}',
+                'K': K,
+                'split': 'validation' if number in (2, 5) else 'train',
+                'conditions': ('day-clear',),
+            }
+        )
+    (root / 'frames.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    return root
+
+
 NUSCENES_START_US = 1_600_000_000_000_000
 NUSCENES_HZ = {'camera': 12, 'lidar': 20, 'radar': 14}
 # Key frames at 2 Hz; the LiDAR's come 20 ms after the cameras'.
