@@ -39,6 +39,14 @@ class TranslationConfig(StageConfig):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EncodersConfig(StageConfig):
+    """Say what `training.pretrain_encoder` is told, but for the encoder, which rows name."""
+
+    views: StageConfig
+    """Of `training.render_training_set`: what the encoders look at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RowConfig:
     """Say what a row of the table is."""
 
@@ -85,6 +93,8 @@ class PresetConfig:
     """Of `training.index_data`."""
     translations: dict[str, TranslationConfig] = field(default_factory=dict)
     """By the names that rows call them; made where a row needs them."""
+    pretraining: EncodersConfig | None = None
+    """What encoders of `encoder_weights: pretrained` learn first; None: no row may have any."""
     evaluate: StageConfig
     """Of `training.evaluate`."""
     num_seeds: int = 1

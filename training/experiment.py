@@ -4,6 +4,8 @@ Stages of `training` do the work, one process each, and leave what they always l
 
 <out>/data/                 the rendered set (or where `--data` says)
 <out>/index/                of it
+<out>/views/                other rendered streets, where rows begin with pre-trained encoders
+<out>/pretrained/<name>/    the pre-training of such an encoder
 <out>/translated/<name>/    its clear days as night and weather, where rows are students
 <out>/runs/<row>-seed<k>/   a training
 <out>/scores/<name>/        an evaluation on the test split, with its page of pictures

@@ -24,7 +24,12 @@ from ssd_depth_core.records import read_result
 
 from training import experiment as command
 from training._experiment import Experiment, GUESSES
-from training._experiment_config import ExperimentConfig, RowConfig, StageConfig
+from training._experiment_config import (
+    EncodersConfig,
+    ExperimentConfig,
+    RowConfig,
+    StageConfig,
+)
 from training._stages import read_record
 from training.render_synthdrive import RenderConfig
 
@@ -339,6 +344,135 @@ def test_weights_are_never_thrown_away(experiment):
     run.checkpoint.write_text('weights')
     training_stage(experiment)
     assert run.checkpoint.exists()
+
+
+@pytest.fixture
+def pretrained(experiment, tmp_path):
+    """Give rows whose encoders have been pre-trained; two of them share one."""
+    (tmp_path / 'row.yaml').write_text('{pose: {encoder: resnet18}, loop: {max_steps: 2}}')
+    (tmp_path / 'views.yaml').write_text('{num_cities: 1500, classes: true}')
+    (tmp_path / 'encoder.yaml').write_text('{encoder: a, encoder_options: {b: 1}, size: 140}')
+    asked = {'encoder_weights': 'pretrained'}
+    vit = {'encoder': 'vit_tiny_patch16_224', 'encoder_options': {'depth': 2}}
+    preset = replace(
+        experiment.preset,
+        pretraining=EncodersConfig(
+            config=tmp_path / 'encoder.yaml',
+            set={'size': 84},
+            views=StageConfig(config=tmp_path / 'views.yaml', set={'num_cities': 2}),
+        ),
+        rows={
+            'cnn': {'model': {'encoder': 'mobilenetv4_conv_small', **asked}, 'pose': asked},
+            'vit': {'model': {**vit, **asked}, 'pose': asked},
+            'other': {'model': {'encoder_weights': None}},
+        },
+    )
+    how = RowConfig(config=tmp_path / 'row.yaml')
+    config = replace(experiment.config, rows=dict.fromkeys(preset.rows, how), presets={})
+    experiment = replace(experiment, config=config, preset=preset)
+    (tmp_path / 'views').mkdir(exist_ok=True)
+    (tmp_path / 'views' / 'frames.jsonl').write_text('views')
+    for encoder in experiment.encoders():
+        path = experiment.encoder_weights(encoder)
+        path.parent.mkdir(parents=True)
+        path.write_text(encoder.name)
+    return experiment
+
+
+def pretrainings_of(experiment):
+    """Ask for the pre-trainings, as after the stages before them."""
+    jobs = (job for job in experiment.jobs() if job.name.startswith('pretrain-'))
+    return [stage for job in jobs for stage in job.stages]
+
+
+def test_each_encoder_is_pretrained_once_before_the_rows_that_begin_with_it(pretrained):
+    *_, last_guess, views = pretrained.preparation()
+    assert (last_guess.name, views.name) == (f'evaluate-{GUESSES[-1]}', 'render-views')
+    cnns = {'pretrain-mobilenetv4_conv_small', 'pretrain-resnet18'}
+    vits = {'pretrain-resnet18', 'pretrain-vit_tiny_patch16_224-depth2'}
+    assert [(job.name, job.needs) for job in pretrained.jobs()] == [
+        *((name, frozenset()) for name in (*sorted(cnns), max(vits))),
+        *(
+            (f'{row}-seed{seed}', needs)
+            for seed in (0, 1)
+            for row, needs in (('cnn', cnns), ('vit', vits), ('other', frozenset()))
+        ),
+    ]
+
+
+def test_an_encoder_learns_from_views_that_are_rendered_for_it(pretrained, tmp_path):
+    *_, views = pretrained.preparation()
+    assert (views.module, views.config) == (
+        'training.render_training_set',
+        {'num_cities': 2, 'classes': True},
+    )
+    assert shlex.join(views.arguments) == f'--out {tmp_path}/views --device cpu'
+    assert views.product == tmp_path / 'views' / 'frames.jsonl'
+    *_, stage = pretrainings_of(pretrained)
+    folder = tmp_path / 'pretrained' / 'vit_tiny_patch16_224-depth2'
+    assert (stage.module, stage.product) == (
+        'training.pretrain_encoder',
+        folder / 'encoder.safetensors',
+    )
+    # Options are those of the row alone.
+    vit = {'encoder': 'vit_tiny_patch16_224', 'encoder_options': {'depth': 2}}
+    assert stage.config == {**vit, 'size': 84}
+    command = f'--data {tmp_path}/views --out {folder} --device cpu'
+    assert shlex.join(stage.arguments) == command
+    views.product.write_text('other views')
+    *_, other = pretrainings_of(pretrained)
+    assert stage.inputs != other.inputs
+
+
+def test_a_row_is_told_the_file_in_place_of_the_word(pretrained, tmp_path):
+    stage = training_stage(pretrained, 'vit')
+    resnet, vit = (
+        tmp_path / 'pretrained' / name / 'encoder.safetensors'
+        for name in ('resnet18', 'vit_tiny_patch16_224-depth2')
+    )
+    assert stage.config == {
+        'model': {
+            'encoder': 'vit_tiny_patch16_224',
+            'encoder_options': {'depth': 2},
+            'encoder_weights': str(vit),
+        },
+        'pose': {'encoder': 'resnet18', 'encoder_weights': str(resnet)},
+        'loop': {'max_steps': 2},
+    }
+    assert training_stage(pretrained, 'other').config['model'] == {'encoder_weights': None}
+    # Another encoder makes another training.
+    for path in (resnet, vit):
+        path.write_text('another')
+        other = training_stage(pretrained, 'vit')
+        assert other.inputs != stage.inputs
+        stage = other
+
+
+def test_a_half_pretrained_encoder_is_resumed_and_a_begun_one_begun_again(pretrained, tmp_path):
+    folder = tmp_path / 'pretrained' / 'mobilenetv4_conv_small'
+    run = RunFolder(folder)
+    run.config.write_text('seed: 0')
+    assert '--resume' not in pretrainings_of(pretrained)[0].arguments
+    assert (folder / 'encoder.safetensors').exists()
+    (folder / 'encoder.safetensors').unlink()
+    assert '--resume' not in pretrainings_of(pretrained)[0].arguments
+    assert not folder.exists()
+    run.state.parent.mkdir(parents=True)
+    run.config.write_text('seed: 0')
+    run.state.write_text('moments')
+    assert '--resume' in pretrainings_of(pretrained)[0].arguments
+    assert run.config.exists()
+
+
+def test_rows_are_not_promised_encoders_that_nobody_pretrains(pretrained):
+    without = replace(pretrained, preset=replace(pretrained.preset, pretraining=None))
+    said = r'how cnn gets its encoder_weights pretrained \(model, pose\), got none; add it'
+    with pytest.raises(ValueError, match=said):
+        next(without.preparation())  # before anything is rendered
+    alone = replace(without.preset, rows={'other': {}})
+    assert all(
+        stage.name != 'render-views' for stage in replace(without, preset=alone).preparation()
+    )
 
 
 @pytest.fixture
