@@ -11,6 +11,7 @@ from ssd_depth_core.config import read_yaml
 from ssd_depth_core.data.index import read_lines, Split
 from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.nuscenes_splits import street_of
+from ssd_depth_core.data.rendered import read_frames as read_views
 from ssd_depth_core.evaluation.experiment import grid, ScoredMethod, table_rows, tables
 from ssd_depth_core.evaluation.experiment_plot import draw_experiment
 from ssd_depth_core.evaluation.margins import margin_rows, margin_tables
@@ -144,6 +145,8 @@ def _trainings(experiment: Experiment) -> dict[tuple[str, str], str]:
         config = read_yaml(folders[0].config)
         model, loop = config['model'], config['loop']
         weights = model['encoder_weights'] or 'from scratch'
+        if 'model' in experiment.encoders_of(row):
+            weights = 'pre-trained here'
         if config.get('initial') == 'teacher':
             weights = f'as {how.teacher}'
         ends = [_last_validation(folder) for folder in folders]
@@ -198,30 +201,22 @@ def _reading(
 
 def _notes(experiment: Experiment, preset: str) -> str:
     """Say what the reader must know besides."""
-    configs = [read_yaml(run.config) for run in _runs(experiment)]
-    downloaded = any(
-        config[network]['encoder_weights']
-        for config in configs
-        for network in config.keys() & {'model', 'pose'}
-    )
-    start = (
-        'Encoders begin with the weights that the table names.'
-        if downloaded
-        else 'Every network is trained from scratch, without downloaded weights; the published '
-        'figures of these methods begin with pre-trained encoders.'
-    )
     minutes = sum(_last_validation(run)['minutes'] for run in _runs(experiment))
+    stages = [
+        *(f'pretrain-{encoder.name}' for encoder in experiment.encoders()),
+        *(f'train-{run.path.name}' for run in _runs(experiment)),
+    ]
     commits = sorted(
         {
             commit
-            for run in _runs(experiment)
-            for commit in read_record(experiment.records / f'train-{run.path.name}.json').commits
+            for stage in stages
+            for commit in read_record(experiment.records / f'{stage}.json').commits
         }
     )
     sentences = [
         f'Preset `{preset}`, seeds {", ".join(map(str, experiment.seeds()))}, trained by commit '
         f'{", ".join(commits)} in {minutes:,.0f} minutes.',
-        start,
+        _beginning(experiment),
         experiment.preset.remarks,
         *(
             f'Pictures `{name}`: {remarks}'
@@ -232,6 +227,47 @@ def _notes(experiment: Experiment, preset: str) -> str:
         'and tell nothing of real streets.',
     ]
     return ' '.join(filter(None, sentences))
+
+
+def _beginning(experiment: Experiment) -> str:
+    """Say what the encoders begin with."""
+    if experiment.encoders():
+        return _pretraining(experiment)
+    configs = [read_yaml(run.config) for run in _runs(experiment)]
+    downloaded = any(
+        config[network]['encoder_weights']
+        for config in configs
+        for network in config.keys() & {'model', 'pose'}
+    )
+    return (
+        'Encoders begin with the weights that the table names.'
+        if downloaded
+        else 'Every network is trained from scratch, without downloaded weights; the published '
+        'figures of these methods begin with pre-trained encoders.'
+    )
+
+
+def _pretraining(experiment: Experiment) -> str:
+    """Say how encoders were pre-trained here, and how well they came to know what they saw."""
+    views = len(read_views([experiment.views_folder], 'train'))
+    parts = []
+    for encoder in experiment.encoders():
+        run = experiment.pretraining_folder(encoder)
+        loop, end = read_yaml(run.config)['loop'], _last_validation(run)
+        scores = ', '.join(
+            f'{name.replace("_", " ")} {value:.3f}'
+            for name, value in end['validation'].items()
+            if isinstance(value, float)  # of all classes
+        )
+        batch = loop['batch_size'] * loop['gradient_accumulation']
+        parts.append(
+            f'`{encoder.name}` in {end["step"]:,} steps of {batch} and {end["minutes"]:,.0f} '
+            f'minutes (validation: {scores})'
+        )
+    return (
+        f'Encoders were pre-trained here to name surfaces, on {views:,} rendered views of other '
+        f'streets: {"; ".join(parts)}.'
+    )
 
 
 def _data(experiment: Experiment) -> str:

@@ -19,6 +19,7 @@ from ssd_depth_core.records import read_result
 from training import _experiment_report
 from training._experiment import Experiment, GUESSES
 from training._experiment_config import (
+    EncodersConfig,
     ExperimentConfig,
     PresetConfig,
     RowConfig,
@@ -88,14 +89,16 @@ def frame(scene, condition, abs_rel, confidence):
 @pytest.fixture
 def experiment(tmp_path):
     """Rows of two seeds as their stages leave them: absRel 0.2 and 0.3, guesses 0.5."""
+    path = tmp_path / 'row.yaml'
+    path.write_text('model: {encoder: resnet18}')
     how = StageConfig(config=tmp_path / 'unused.yaml')
-    student = partial(RowConfig, stage='train_student', config=tmp_path / 'c', translated='gdt')
+    student = partial(RowConfig, stage='train_student', config=path, translated='gdt')
     rows = {
-        'mono': RowConfig(config=tmp_path / 'a', metric=False),
-        'teacher': RowConfig(config=tmp_path / 'b'),
+        'mono': RowConfig(config=path, metric=False),
+        'teacher': RowConfig(config=path),
         'student': student(teacher='teacher', compared_with=('teacher', 'mono', 'left_out')),
         'labelled': student(compared_with=('student',), pictured=False),
-        'left_out': RowConfig(config=tmp_path / 'd'),
+        'left_out': RowConfig(config=path),
     }
     preset = PresetConfig(
         data=how,
@@ -323,6 +326,47 @@ def test_the_notes_say_what_the_reader_must_know(experiment, tmp_path):
     _, result = report(experiment, tmp_path)
     assert 'Encoders begin with the weights that the table names.' in result.notes
     assert 'from scratch, without' not in result.notes
+
+
+def test_pre_training_is_told_with_what_it_brought(experiment, tmp_path):
+    unused = tmp_path / 'unused.yaml'
+    asked = {'model': {'encoder_weights': 'pretrained'}}
+    preset = replace(
+        experiment.preset,
+        pretraining=EncodersConfig(config=unused, views=StageConfig(config=unused)),
+        rows={**experiment.preset.rows, 'teacher': asked, 'labelled': asked},
+    )
+    experiment = replace(experiment, preset=preset)
+    experiment.views_folder.mkdir()
+    K = [[9.0, 0.0, 4.0], [0.0, 9.0, 4.0], [0.0, 0.0, 1.0]]
+    view = {'schema_version': 1, 'K': K, 'conditions': ['day-clear']}
+    with (experiment.views_folder / 'frames.jsonl').open('w') as file:
+        for number, split in enumerate(['validation', 'train', 'train']):
+            file.write(json.dumps({**view, 'id': f'{number}', 'split': split}) + '\n')
+    (encoder,) = experiment.encoders()
+    run = experiment.pretraining_folder(encoder)
+    run.path.mkdir(parents=True)
+    run.config.write_text('loop: {batch_size: 16, gradient_accumulation: 2}')
+    scores = {'accuracy': 0.9124, 'mean_iou': 0.5, 'classes': {'road': 0.99}}
+    run.append_metrics({'step': 1000, 'minutes': 15.0, 'validation': {'accuracy': 0.1}})
+    run.append_metrics({'step': 2000, 'minutes': 30.4, 'validation': scores})
+    record = {'command': '', 'config': {}, 'inputs': {}, 'finished': True, 'commits': ['another']}
+    (experiment.records / 'pretrain-resnet18.json').write_text(json.dumps(record))
+    _, result = report(experiment, tmp_path)
+    assert 'trained by commit another, commit3, commit4 in 60 minutes. ' in result.notes
+    assert (
+        'Encoders were pre-trained here to name surfaces, on 2 rendered views of other streets: '
+        '`resnet18` in 2,000 steps of 32 and 30 minutes '
+        '(validation: accuracy 0.912, mean iou 0.500). '
+    ) in result.notes
+    assert 'from scratch' not in result.notes
+    for row, lessons, begins in (
+        ('mono', 'video | clear days', 'from scratch'),
+        ('teacher', 'video | clear days', 'pre-trained here'),
+        ('student', 'teacher | clear days and gdt', 'as teacher'),
+        ('labelled', 'labels | clear days and gdt', 'pre-trained here'),
+    ):
+        assert f'| {row} | {lessons} | resnet18, dpt | {begins} |' in result.table
 
 
 def test_a_row_that_is_not_scored_is_named(experiment, tmp_path):
