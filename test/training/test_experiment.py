@@ -17,6 +17,7 @@ from ssd_depth_core.config import flattened, from_dict, load_yaml
 from ssd_depth_core.data.nuscenes_index import NuScenesIndexConfig
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
 from ssd_depth_core.gdt.recipe import TranslateConfig
+from ssd_depth_core.learning.pretraining import PretrainingConfig
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.self_supervised import SelfSupervisedConfig
 from ssd_depth_core.learning.student import StudentConfig
@@ -32,9 +33,11 @@ from training._experiment_config import (
 )
 from training._stages import read_record
 from training.render_synthdrive import RenderConfig
+from training.render_training_set import TrainingSetConfig
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'config' / 'experiment'
+TINY_VIT = 'vit_small_patch14_dinov2-depth4-embed_dim48-num_heads3'
 
 
 @pytest.fixture
@@ -50,19 +53,22 @@ def config(read):
 
 @pytest.fixture
 def start(tmp_path):
-    """Give an experiment of two seeds whose data are there."""
+    """Give an experiment of two seeds whose data and encoders are there."""
 
     def start(config):
-        for path in ('data/synthdrive.json', 'index/train.jsonl', 'index/test.jsonl'):
-            (tmp_path / path).parent.mkdir(exist_ok=True)
-            (tmp_path / path).write_text(path)
-        return Experiment(
+        experiment = Experiment(
             config=config,
             preset=replace(config.presets['tiny'], num_seeds=2),
             out=tmp_path,
             data=tmp_path / 'data',
             device='cpu',
         )
+        data = ('data/synthdrive.json', 'index/train.jsonl', 'index/test.jsonl')
+        weights = map(experiment.encoder_weights, experiment.encoders())
+        for path in (*data, 'views/frames.jsonl', *weights):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(str(path))
+        return experiment
 
     return start
 
@@ -94,14 +100,23 @@ def test_every_preset_is_made_of_valid_configs(read, name):
         }.items():
             for stage in stages:
                 from_dict(cls, stage.resolved(), size)
+        if preset.pretraining is not None:
+            from_dict(PretrainingConfig, preset.pretraining.resolved(), size)
+            views = from_dict(TrainingSetConfig, preset.pretraining.views.resolved(), size)
+            assert views.classes
+            assert views.conditions == ('day-clear',)
         trainings = trainings_of(config, preset)
         for row, training in trainings.items():
             begun = getattr(training, 'initial', 'config') == 'teacher'
-            assert (training.model.encoder_weights is None) == (begun or size != 'gpu')
+            start = 'timm' if preset.pretraining is None else 'pretrained'
+            assert training.model.encoder_weights == (None if begun else start)
+            if isinstance(training, SelfSupervisedConfig):
+                assert training.pose.encoder_weights == start
             if begun:
                 taught_by = trainings[config.rows[row].teacher].model
                 alike = {'encoder_weights': None, 'confidence': False}
                 assert replace(training.model, **alike) == replace(taught_by, **alike)
+        assert (preset.pretraining is None) == (size == 'gpu')  # where weights are downloaded
         used = {config.rows[row].translated for row in preset.rows} - {None}
         assert used == set(preset.translations)
 
@@ -158,7 +173,7 @@ def test_one_experiment_goes_on_from_another(read, start):
     config, extended = read('teachers'), read('ssd')
     for name, preset in config.presets.items():
         other = extended.presets[name]
-        for field in ('data', 'index', 'evaluate', 'num_seeds'):
+        for field in ('data', 'index', 'pretraining', 'evaluate', 'num_seeds'):
             assert getattr(preset, field) == getattr(other, field)
         for row in preset.rows:
             assert config.training(preset, row) == extended.training(other, row)
@@ -228,7 +243,7 @@ def test_a_row_is_sized_as_another_and_keeps_what_it_is(read):
     config = read('ssd')
     small = config.presets['small']
     student, supervised = (config.training(small, row) for row in ('ssd_student', 'supervised'))
-    assert supervised['model'] == student['model']
+    assert supervised['model'] == student['model'] | {'encoder_weights': 'pretrained'}
     assert supervised['loss'] == student['loss'] | config.rows['supervised'].set['loss']
     assert supervised['loop']['max_steps'] == 3 * student['loop']['max_steps']
 
@@ -253,10 +268,12 @@ def end_trainings(experiment):
 def test_each_row_comes_once_before_the_second_seed(experiment):
     end_trainings(experiment)
     jobs = list(experiment.jobs())
-    assert not any(job.needs for job in jobs)
+    encoders = ['resnet18', 'mobilenetv4_conv_small', TINY_VIT]
+    assert {need for job in jobs for need in job.needs} == {f'pretrain-{e}' for e in encoders}
     stages = [*experiment.preparation(), *itertools.chain.from_iterable(j.stages for j in jobs)]
     assert [stage.name for stage in stages] == [
-        *('render', 'index', *(f'evaluate-{guess}' for guess in GUESSES)),
+        *('render', 'index', *(f'evaluate-{guess}' for guess in GUESSES), 'render-views'),
+        *(f'pretrain-{encoder}' for encoder in encoders),
         *(
             f'{verb}-{row}-seed{seed}'
             for seed in (0, 1)
@@ -271,24 +288,28 @@ def test_each_row_comes_once_before_the_second_seed(experiment):
 
 def test_students_wait_for_their_teachers_and_their_pictures(read, start):
     jobs = {job.name: job for job in start(read('ssd')).jobs()}
-    assert next(iter(jobs)) == 'translate-gdt'
     assert not jobs['translate-gdt'].needs
-    assert not jobs['ssd_teacher-seed1'].needs
-    for student, teacher in (
-        ('md4all_dd', 'md4all_baseline'),
-        ('ssd_student', 'ssd_teacher'),
-        ('onboard_student', 'ssd_student'),
+    names = list(jobs)
+    assert names.index('translate-gdt') < names.index('monodepth2-seed0')
+    cnn, vit = 'pretrain-mobilenetv4_conv_small', f'pretrain-{TINY_VIT}'
+    assert jobs['ssd_teacher-seed1'].needs == {cnn, vit}
+    # What begins as its teacher needs no encoder of its own.
+    for student, teacher, encoders in (
+        ('md4all_dd', 'md4all_baseline', set()),
+        ('ssd_student', 'ssd_teacher', set()),
+        ('onboard_student', 'ssd_student', {cnn}),
     ):
         for seed in (0, 1):
             needs = jobs[f'{student}-seed{seed}'].needs
-            assert needs == {f'{teacher}-seed{seed}', 'translate-gdt'}
-    assert jobs['supervised-seed0'].needs == {'translate-gdt'}
+            assert needs == {f'{teacher}-seed{seed}', 'translate-gdt', *encoders}
+    assert jobs['supervised-seed0'].needs == {'translate-gdt', vit}
 
 
 def test_a_student_is_told_its_teacher_and_its_pictures(read, start, tmp_path):
     experiment = start(read('ssd'))
     end_trainings(experiment)
-    (translation,) = next(iter(experiment.jobs())).stages
+    jobs = {job.name: job for job in experiment.jobs()}
+    (translation,) = jobs['translate-gdt'].stages
     assert (translation.module, translation.name) == ('training.translate', 'translate-gdt')
     assert translation.product == tmp_path / 'translated' / 'gdt' / 'manifest.jsonl'
     stage = training_stage(experiment, 'ssd_student')
@@ -370,11 +391,9 @@ def pretrained(experiment, tmp_path):
     how = RowConfig(config=tmp_path / 'row.yaml')
     config = replace(experiment.config, rows=dict.fromkeys(preset.rows, how), presets={})
     experiment = replace(experiment, config=config, preset=preset)
-    (tmp_path / 'views').mkdir(exist_ok=True)
-    (tmp_path / 'views' / 'frames.jsonl').write_text('views')
     for encoder in experiment.encoders():
         path = experiment.encoder_weights(encoder)
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(encoder.name)
     return experiment
 
@@ -515,7 +534,7 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     assert not read_record(record).finished
     rendered = (out / 'data' / 'synthdrive.json').stat().st_mtime_ns
     # A row that cannot be trained ends the command by name, after the one before it.
-    process = run_tiny(out, *steps, '--set', 'presets.tiny.rows.md4all_baseline.model.encoder=x')
+    process = run_tiny(out, *steps, '--set', 'presets.tiny.rows.md4all_baseline.loop.schedule=x')
     _, errors = process.communicate()
     assert process.returncode == 1
     assert 'error: stage train-md4all_baseline-seed0 ended with status 1, see above' in errors
@@ -527,8 +546,10 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     assert process.returncode == 1
     assert 'monodepth2-seed0 was finished with another config: loop.max_steps 8 there, 2' in errors
     # Mended, it goes on: what was finished stays.
-    kept = [*out.glob('scores/*/metrics.json'), *out.glob('runs/monodepth2-seed0/*')]
-    assert len(kept) > 4
+    encoders = [*out.glob('pretrained/*/encoder.safetensors'), out / 'views' / 'frames.jsonl']
+    assert len(encoders) == 3 + 1
+    kept = [*out.glob('scores/*/metrics.json'), *out.glob('runs/monodepth2-seed0/*'), *encoders]
+    assert len(kept) > 4 + 4
     stamps = [path.stat().st_mtime_ns for path in kept]
     paths = docs / 'results' / 'teachers.json', docs / 'images' / 'teachers.png'
     process = run_tiny(out, *steps, '--json', str(paths[0]), '--plot', str(paths[1]))
@@ -545,8 +566,11 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     assert len(found) == len(result.rows) == (6 + 5) * 3
     assert ('ssd_teacher', 'metric', 'night') in found
     assert ('monodepth2', 'metric', 'night') not in found
-    assert 'trained from scratch' in result.notes
-    trained = '| monodepth2 | video | clear days | resnet18, monodepth2 | from scratch | 96x160 |'
+    assert 'pre-trained here to name surfaces, on 6 rendered views' in result.notes
+    assert f'`{TINY_VIT}` in 2 steps of 2 and ' in result.notes
+    trained = (
+        '| monodepth2 | video | clear days | resnet18, monodepth2 | pre-trained here | 96x160 |'
+    )
     assert f'{trained} 1 | 8 | 16 |' in result.table
     # The flat road of a level, rendered street is better than one depth for everything.
     day = {
@@ -564,6 +588,7 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     assert [path.stat().st_mtime_ns for path in kept] == stamps
     rows = {row['method'] for row in read_result(out / 'results.json').rows}
     assert {'ssd_teacher', 'md4all_dd', 'ssd_student', 'supervised', 'onboard_student'} < rows
-    assert '| onboard_student | ssd_student | clear days and gdt |' in text
+    network = 'mobilenetv4_conv_small, pyramid | pre-trained here'
+    assert f'| onboard_student | ssd_student | clear days and gdt | {network} |' in text
     assert '| gdt, procedural | ' in text
     assert text.index('Published on nuScenes') > text.index('Trainings')
