@@ -256,6 +256,11 @@ def _begin(root: Path, format: Format, config: RenderConfig, jobs: Sequence[Job]
             )
         # Twins match only if what draws them has not changed in between: let it be seen.
         record['commits'] = list(dict.fromkeys([*begun['commits'], *record['commits']]))
+    elif root.exists() and any(entry.suffix != '.partial' for entry in root.iterdir()):
+        raise ValueError(
+            f'{root} must be new, empty or a set of drives that was begun, and holds something '
+            'else; give another folder'
+        )
     _write_json(path, record)
 
 

@@ -166,6 +166,15 @@ def test_another_config_may_not_go_on(tmp_path, config_path, change, message):
     assert files_of(tmp_path / 'set') == before
 
 
+def test_drives_are_not_mixed_with_other_data(tmp_path, config_path):
+    views = tmp_path / 'views'
+    views.mkdir()
+    (views / 'frames.jsonl').write_text('{}\n')
+    with pytest.raises(ValueError, match='views must be new, empty or a set of drives'):
+        main(command(config_path, views, 'conditions=[night]'))
+    assert [path.name for path in views.iterdir()] == ['frames.jsonl']
+
+
 def test_what_robotcars_rig_gives_cannot_be_set(tmp_path, config_path):
     arguments = command(config_path, tmp_path, 'lidar_hz=0', options=('--format', 'robotcar'))
     with pytest.raises(ValueError, match='--set lidar_hz=0 has no effect with --format robotcar'):
