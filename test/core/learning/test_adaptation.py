@@ -58,6 +58,7 @@ class SaidDepth(torch.nn.Module):
     def __init__(self, depth, config=NETWORK, log_scale=None):
         super().__init__()
         self.config = config
+        self.decoder = torch.nn.Identity()
         self.depth = torch.nn.Parameter(torch.tensor(depth))
         self.log_scale = log_scale
 
