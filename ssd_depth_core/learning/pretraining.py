@@ -107,8 +107,8 @@ class SurfaceTask(nn.Module):
             cells, and `accuracy`, the share of it that is right; both 0 where nothing is known.
         """
         logits = self.network(batch['image'].contiguous(memory_format=torch.channels_last))
-        # Crops are random, so that every pixel has its turn at a middle. Logits at the size of
-        # the picture would cost 32 of them 0.2 to 0.3 s on a CPU core; a light CNN takes 0.5 s.
+        # Crops are random, so that every pixel has its turn at a middle; logits at the size of the
+        # picture would cost much of what a light CNN does.
         sampled = F.interpolate(batch['classes'][:, None], logits.shape[2:], mode='nearest-exact')
         classes = sampled[:, 0].long()  # (B, h, w)
         known = (classes != UNKNOWN_CLASS).sum().clamp(min=1)

@@ -36,16 +36,19 @@ class InputRecord:
     """Of these bytes."""
 
 
-def rendered_inputs(folders: Sequence[Path]) -> dict[str, Path]:
+def rendered_inputs(folders: Sequence[Path], kind: str = 'data') -> dict[str, Path]:
     """Name the inputs that rendered sets are; their order is that of the samples.
 
     Args:
         folders: Of the sets.
+        kind: What they are to the training.
 
     Returns:
         The list of frames of each, as `data 1`, `data 2`, ...
     """
-    return {f'data {number}': folder / 'frames.jsonl' for number, folder in enumerate(folders, 1)}
+    return {
+        f'{kind} {number}': folder / 'frames.jsonl' for number, folder in enumerate(folders, 1)
+    }
 
 
 def record_inputs(inputs: Inputs) -> str:

@@ -203,7 +203,4 @@ def _inputs(
 ) -> dict[str, Path]:
     """Name what a resumed run has to be given again."""
     manifests = {f'translated {n}': folder / MANIFEST for n, folder in enumerate(translated, 1)}
-    measured = {
-        f'validation {n}': path for n, path in enumerate(rendered_inputs(validation).values(), 1)
-    }
-    return rendered_inputs(folders) | manifests | measured
+    return rendered_inputs(folders) | manifests | rendered_inputs(validation, 'validation')

@@ -99,6 +99,18 @@ def test_other_sets_may_be_validated_on(rendered_set, tmp_path):
     assert set(info.metrics) == {'day-clear', 'night'}
 
 
+def test_a_run_goes_on_with_its_own_validation_sets(rendered_set, tmp_path):
+    def train(*sets, **options):
+        return train_supervised(
+            config(), [rendered_set], tmp_path / 'run', validation=sets, command='x', **options
+        )
+
+    train(rendered_set)
+    train(rendered_set, resume=True)
+    with pytest.raises(ValueError, match='input validation 1 must be .*, got nothing'):
+        train(resume=True)
+
+
 def test_translations_are_counted(rendered_set, tmp_path):
     folder = tmp_path / 'translated'
     (folder / 'fog').mkdir(parents=True)
