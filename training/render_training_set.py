@@ -1,9 +1,10 @@
 """Render pictures of random cameras in random cities, with exact depth, to train a student on.
 
 Writes `frames.jsonl`, `<condition>/<id>.jpg`, `depth/<id>.png` and, where the config asks for it,
-`classes/<id>.png` (see `data/rendered.py`). Cities are numbered from the seed on; every 25th,
-unless the config says otherwise, is for validation and shown in every condition. Killed at any
-instant, the next run renders the cities that are missing. The number of workers changes no byte.
+`classes/<id>.png` (see `data/rendered.py`); `config.yaml` says how. Cities are numbered from the
+seed on; every 25th, unless the config says otherwise, is for validation and shown in every
+condition. Killed at any instant, the next run renders the cities that are missing. The number of
+workers changes no byte of a view.
 """
 
 from collections.abc import Sequence
@@ -17,16 +18,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.conditions import RenderedCondition
+from ssd_depth_core.config import read_yaml, to_dict
 from ssd_depth_core.exact_depth import encode_exact_depth
 from ssd_depth_core.synthdrive.materials import NoiseBank
 from ssd_depth_core.synthdrive.random_views import random_pictures, VIEWS_PER_CITY
 from ssd_depth_core.synthdrive.terrain import draw_terrain, FLAT
 import torch
 from tqdm import tqdm
+import yaml
 
 from training._cli import config_of, device_of, run, stage_parser
 
 JPEG_QUALITY = 95
+MAY_CHANGE = frozenset({'seed', 'num_cities', 'classes', 'num_workers'})
+"""What a set may go on with: other cities, classes added; how fast, which changes no view."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     config = config_of(TrainingSetConfig, args)
+    _begin(args.out, config)
     for folder in ('depth', *(('classes',) if config.classes else ()), *config.conditions):
         (args.out / folder).mkdir(parents=True, exist_ok=True)
     index = args.out / 'frames.jsonl'
@@ -106,6 +112,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             file.flush()
     print(f'frames: {index}')
     return 0
+
+
+def _begin(root: Path, config: TrainingSetConfig) -> None:
+    """Record what views are rendered, or require that those there are such ones."""
+    path, wanted = root / 'config.yaml', to_dict(config)
+    if path.exists():
+        begun = read_yaml(path)
+        differences = [
+            f'{name} {begun.get(name)!r} there, {value!r} here'
+            for name, value in wanted.items()
+            if name not in MAY_CHANGE and begun.get(name) != value
+        ]
+        if differences:
+            raise ValueError(
+                f'{root} was begun with another config: {"; ".join(differences)}; '
+                'take the same again, or another --out'
+            )
+    root.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(wanted, sort_keys=False))
 
 
 def _finished_cities(index: Path, config: TrainingSetConfig) -> set[int]:

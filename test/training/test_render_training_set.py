@@ -50,7 +50,8 @@ def test_reader_takes_the_set(rendered):
         for condition in frame.line.conditions:
             assert read_image(frame, condition).shape == (64, 96, 3)
     shown = sum(len(f.line.conditions) for f in (*train, *validation))
-    assert len(content(rendered)) == 1 + 12 + shown  # nothing but index, depth and pictures
+    # Nothing but config, index, depth and pictures.
+    assert len(content(rendered)) == 2 + 12 + shown
 
 
 @pytest.fixture(scope='module')
@@ -66,7 +67,9 @@ def test_classes_are_added_and_change_no_other_byte(rendered, named):
     files = content(named)
     added = sorted(files.keys() - content(rendered).keys())
     assert added == [f'classes/{name}.png' for name in names]
-    assert {name: files[name] for name in files.keys() - set(added)} == content(rendered)
+    others = {name: files[name] for name in files.keys() - set(added)}
+    apart = {'config.yaml': b''}  # which says whether there are classes
+    assert others | apart == content(rendered) | apart
 
 
 def test_sky_is_where_depth_has_no_end(named):
@@ -89,7 +92,8 @@ def test_a_set_may_be_all_for_validation(tmp_path):
 
 
 def test_second_run_renders_nothing_new(named):
-    before = {p: p.stat().st_mtime_ns for p in named.rglob('*.*') if p.suffix != '.jsonl'}
+    pictures = (p for p in named.rglob('*.*') if p.suffix in ('.jpg', '.png'))
+    before = {p: p.stat().st_mtime_ns for p in pictures}
     index = (named / 'frames.jsonl').read_bytes()
     assert render(named, 'classes=true') == 0
     assert (named / 'frames.jsonl').read_bytes() == index
@@ -136,7 +140,15 @@ def test_a_run_that_was_killed_while_writing_goes_on(rendered, tmp_path, monkeyp
 def test_number_of_workers_changes_no_byte(named, tmp_path):
     out = tmp_path / 'two'
     assert render(out, 'num_workers=2', 'classes=true') == 0
-    assert content(out) == content(named)
+    apart = {'config.yaml': b''}  # which names the number
+    assert content(out) | apart == content(named) | apart
+
+
+def test_views_of_another_kind_do_not_join_a_set(named):
+    before = content(named)
+    with pytest.raises(ValueError, match="height 64 there, 32 here; terrain 'flat' there, 'hilly"):
+        render(named, 'classes=true', 'height=32', 'terrain=hilly')
+    assert content(named) == before
 
 
 def test_picture_that_cannot_be_written_stops_the_run(tmp_path):
