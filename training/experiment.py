@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status.
 
     Raises:
-        ValueError: If there is no such preset, or a stage fails or was finished with another
-            config.
+        ValueError: If there is no such preset, a config is wrong, or a stage fails or was finished
+            with another config.
     """
     parser = stage_parser(
         'Train several methods, score them under all conditions, make their table.',
@@ -60,11 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from training._experiment import Experiment
     from training._experiment_config import ExperimentConfig
     from training._experiment_report import write_report
+    from training._stage_configs import read_configs
     from training._stages import run_jobs, run_stages
 
     config = config_of(ExperimentConfig, args)
     if args.preset not in config.presets:
         raise ValueError(f'--preset must be one of {", ".join(config.presets)}, got {args.preset}')
+    read_configs(config, args.preset)  # so that a wrong one is named now and not in its turn
     experiment = Experiment(
         config=config,
         preset=config.presets[args.preset],

@@ -13,11 +13,7 @@ import pytest
 
 pytest.importorskip('torch')
 
-from ssd_depth_core.config import flattened, from_dict, load_yaml
-from ssd_depth_core.data.nuscenes_index import NuScenesIndexConfig
-from ssd_depth_core.evaluation.protocol import EvaluationConfig
-from ssd_depth_core.gdt.recipe import TranslateConfig
-from ssd_depth_core.learning.pretraining import PretrainingConfig
+from ssd_depth_core.config import flattened, load_yaml
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.learning.self_supervised import SelfSupervisedConfig
 from ssd_depth_core.learning.student import StudentConfig
@@ -31,9 +27,8 @@ from training._experiment_config import (
     RowConfig,
     StageConfig,
 )
+from training._stage_configs import read_configs
 from training._stages import read_record
-from training.render_synthdrive import RenderConfig
-from training.render_training_set import TrainingSetConfig
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'config' / 'experiment'
@@ -78,13 +73,10 @@ def experiment(config, start):
     return start(config)
 
 
-def trainings_of(config, preset):
+def trainings_of(config, size):
     """Read the trainings of a preset as their stages would."""
-    kinds = {'train_teacher': SelfSupervisedConfig, 'train_student': StudentConfig}
-    return {
-        row: from_dict(kinds[config.rows[row].stage], config.training(preset, row), row)
-        for row in preset.rows
-    }
+    configs = read_configs(config, size)
+    return {row: configs[f'rows.{row}'] for row in config.presets[size].rows}
 
 
 @pytest.mark.parametrize('name', ['teachers', 'ssd', 'ssd_ablation'])
@@ -92,20 +84,11 @@ def test_every_preset_is_made_of_valid_configs(read, name):
     config = read(name)
     assert list(config.presets) == ['tiny', 'small', 'gpu']
     for size, preset in config.presets.items():
-        for cls, stages in {
-            RenderConfig: [preset.data],
-            NuScenesIndexConfig: [preset.index],
-            EvaluationConfig: [preset.evaluate],
-            TranslateConfig: preset.translations.values(),
-        }.items():
-            for stage in stages:
-                from_dict(cls, stage.resolved(), size)
         if preset.pretraining is not None:
-            from_dict(PretrainingConfig, preset.pretraining.resolved(), size)
-            views = from_dict(TrainingSetConfig, preset.pretraining.views.resolved(), size)
+            views = read_configs(config, size)['pretraining.views']
             assert views.classes
             assert views.conditions == ('day-clear',)
-        trainings = trainings_of(config, preset)
+        trainings = trainings_of(config, size)
         for row, training in trainings.items():
             begun = getattr(training, 'initial', 'config') == 'teacher'
             start = 'timm' if preset.pretraining is None else 'pretrained'
@@ -124,8 +107,8 @@ def test_every_preset_is_made_of_valid_configs(read, name):
 @pytest.mark.parametrize('name', ['ssd', 'ssd_ablation'])
 def test_students_look_at_conditions_that_are_made(read, name):
     config = read(name)
-    for preset in config.presets.values():
-        for row, training in trainings_of(config, preset).items():
+    for size, preset in config.presets.items():
+        for row, training in trainings_of(config, size).items():
             if isinstance(training, StudentConfig):
                 made = preset.translations[config.rows[row].translated].resolved()['conditions']
                 assert set(training.data.conditions) <= set(made)
@@ -135,10 +118,10 @@ def test_students_look_at_conditions_that_are_made(read, name):
 def test_the_reader_is_told_of_what_depth_each_translation_is_made(read, name):
     config = read(name)
     for size in ('small', 'gpu'):
-        for translation in config.presets[size].translations.values():
-            depth = from_dict(TranslateConfig, translation.resolved(), name).depth
+        for translation, how in config.presets[size].translations.items():
+            depth = read_configs(config, size)[f'translations.{translation}'].depth
             known = {'exact': 'the exact depth', 'onnx': 'shipped student'}
-            assert known.get(depth.kind, 'depth alone') in translation.remarks
+            assert known.get(depth.kind, 'depth alone') in how.remarks
         said = config.presets[size].remarks
         assert 'the depth is that of' not in said  # it is not one for all rows
 
@@ -251,6 +234,16 @@ def test_a_row_is_sized_as_another_and_keeps_what_it_is(read):
 def test_an_unknown_preset_is_named(tmp_path):
     with pytest.raises(ValueError, match='--preset must be one of tiny, small, gpu, got large'):
         command.main(['--preset', 'large', '--out', str(tmp_path)])
+
+
+def test_a_wrong_row_is_named_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    wrong = 'presets.tiny.rows.ssd_teacher.loop.schedule=x'
+    out = tmp_path / 'out'
+    arguments = ['--preset', 'tiny', '--out', str(out), '--set', wrong]
+    with pytest.raises(ValueError, match=r'^presets\.tiny\.rows\.ssd_teacher.*schedule.*x'):
+        command.main(arguments)
+    assert not out.exists()
 
 
 def end_trainings(experiment):
@@ -534,7 +527,8 @@ def test_the_whole_command_is_killed_fails_and_comes_to_its_end(tmp_path, run_ti
     assert not read_record(record).finished
     rendered = (out / 'data' / 'synthdrive.json').stat().st_mtime_ns
     # A row that cannot be trained ends the command by name, after the one before it.
-    process = run_tiny(out, *steps, '--set', 'presets.tiny.rows.md4all_baseline.loop.schedule=x')
+    absent = f'presets.tiny.rows.md4all_baseline.model.encoder_weights={tmp_path}/no.safetensors'
+    process = run_tiny(out, *steps, '--set', absent)
     _, errors = process.communicate()
     assert process.returncode == 1
     assert 'error: stage train-md4all_baseline-seed0 ended with status 1, see above' in errors
