@@ -1,8 +1,7 @@
 """Show a teacher and its student at one instant by day, at night, in rain and in fog.
 
     python -m bench.student_sheet --index index/synthdrive --out docs/images/students.png
-        --teacher runs/ssd_teacher/checkpoint.safetensors
-        --student runs/ssd_student/checkpoint.safetensors
+        --teacher runs/ssd_teacher --student runs/ssd_student
 
 Nobody picks the frames: of all instants of the split that were rendered in every condition asked
 for, sorted by street, camera and time, a seed draws one.
@@ -22,6 +21,7 @@ from ssd_depth_core.evaluation.condition_sheet import draw_condition_sheet, Shee
 from ssd_depth_core.evaluation.pictures import error_map
 from ssd_depth_core.evaluation.protocol import EvaluationConfig
 from ssd_depth_core.evaluation.run import read_exact_depth
+from ssd_depth_core.learning.run_folder import checkpoint_of
 
 from training._cli import run
 from training._methods import checkpoint
@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
     parser.add_argument('--index', type=Path, required=True, help='of a rendered set')
     parser.add_argument('--split', default='test', choices=SPLITS, help='(default: %(default)s)')
-    parser.add_argument('--teacher', type=Path, required=True, help='checkpoint')
-    parser.add_argument('--student', type=Path, required=True, help='checkpoint')
+    parser.add_argument('--teacher', type=checkpoint_of, required=True, help='run, or checkpoint')
+    parser.add_argument('--student', type=checkpoint_of, required=True, help='run, or checkpoint')
     parser.add_argument(
         '--conditions',
         nargs='+',

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssd_depth_core.learning.run_folder import checkpoint_of
+
 from training._cli import device_of, run
 
 
@@ -22,7 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--checkpoint runs/ssd_student/checkpoint.safetensors --index index/nuscenes '
         '--out runs/ssd_student/calibrated.safetensors',
     )
-    parser.add_argument('--checkpoint', type=Path, required=True, metavar='FILE')
+    parser.add_argument(
+        '--checkpoint',
+        type=checkpoint_of,
+        required=True,
+        metavar='PATH',
+        help='of a training run, or its run folder',
+    )
     parser.add_argument(
         '--index', type=Path, required=True, metavar='DIR', help='its validation split is used'
     )

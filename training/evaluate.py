@@ -5,6 +5,8 @@ from pathlib import Path
 import shlex
 import sys
 
+from ssd_depth_core.learning.run_folder import checkpoint_of
+
 from training._cli import config_of, device_of, run, stage_parser
 
 CONFIG = Path(__file__).parents[1] / 'config' / 'evaluate' / 'nuscenes.yaml'
@@ -35,7 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--predictions', type=Path, metavar='DIR', help='<id>.npy [m], <id>.confidence.npy'
     )
     method.add_argument('--model', type=Path, metavar='ONNX', help='default: the shipped student')
-    method.add_argument('--checkpoint', type=Path, metavar='FILE', help='of a training run')
+    method.add_argument(
+        '--checkpoint',
+        type=checkpoint_of,
+        metavar='PATH',
+        help='of a training run, or its run folder',
+    )
     method.add_argument(
         '--trivial',
         choices=('constant', 'flat-road', 'median-map'),

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 import json
-from pathlib import Path
+
+from ssd_depth_core.learning.run_folder import checkpoint_of
 
 from training._cli import config_of, run, stage_parser
 
@@ -23,7 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--out ssd_depth_core/weights/student.onnx',
         with_device=False,  # an export and its proof are the CPU's
     )
-    parser.add_argument('--checkpoint', type=Path, required=True, metavar='FILE')
+    parser.add_argument(
+        '--checkpoint',
+        type=checkpoint_of,
+        required=True,
+        metavar='PATH',
+        help='of a training run, or its run folder',
+    )
     args = parser.parse_args(argv)
 
     from ssd_depth_core.config import to_dict

@@ -20,14 +20,10 @@ from ssd_depth_core.data.index import read_header, read_lines
 from ssd_depth_core.data.sources import open_source
 from ssd_depth_core.data.triplets import TripletDataset
 from ssd_depth_core.learning.frozen import Frozen
-from ssd_depth_core.learning.given_networks import (
-    checkpoint_of,
-    read_metric_network,
-    view_of,
-)
+from ssd_depth_core.learning.given_networks import read_metric_network, view_of
 from ssd_depth_core.learning.loop import LoopConfig
 from ssd_depth_core.learning.maps import resized
-from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.run_folder import checkpoint_of, RunFolder
 from ssd_depth_core.learning.training import predictor_of, run_training, spread
 from ssd_depth_core.learning.validation_sets import describe_index, validation_sets
 from ssd_depth_core.losses.agreement import agreement_weight

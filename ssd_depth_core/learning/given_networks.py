@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ssd_depth_core.data.translated import NetworkView
 from ssd_depth_core.learning.checkpoint import check_metric, CheckpointInfo, load_checkpoint
-from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.run_folder import checkpoint_of
 from ssd_depth_core.models.depth_net import DepthNet, DepthNetConfig
 
 
@@ -25,18 +25,6 @@ def read_metric_network(path: Path, role: str) -> tuple[DepthNet, CheckpointInfo
     network, info = load_checkpoint(checkpoint_of(path))
     check_metric(info, f'{role} {path}')
     return network, info
-
-
-def checkpoint_of(path: Path) -> Path:
-    """Find a network's checkpoint.
-
-    Args:
-        path: Its run folder, or the checkpoint itself.
-
-    Returns:
-        The checkpoint; need not be there.
-    """
-    return RunFolder(path).checkpoint if path.is_dir() else path
 
 
 def view_of(model: DepthNetConfig) -> NetworkView:

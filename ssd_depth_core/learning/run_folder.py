@@ -159,3 +159,16 @@ def _check_same(path: Path, config: dict[str, Any]) -> None:
                 f'{name} must stay {before.get(name)!r} as in {path}, got {now.get(name)!r}; '
                 'set it back, or start without --resume in another folder'
             )
+
+
+def checkpoint_of(path: str | Path) -> Path:
+    """Find a network's checkpoint.
+
+    Args:
+        path: Its run folder, or the checkpoint itself.
+
+    Returns:
+        The checkpoint; need not be there.
+    """
+    path = Path(path)
+    return RunFolder(path).checkpoint if path.is_dir() else path

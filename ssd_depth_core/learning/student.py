@@ -18,13 +18,9 @@ from ssd_depth_core.learning.distillation import (
     DistillationTask,
     Teacher,
 )
-from ssd_depth_core.learning.given_networks import (
-    checkpoint_of,
-    read_metric_network,
-    view_of,
-)
+from ssd_depth_core.learning.given_networks import read_metric_network, view_of
 from ssd_depth_core.learning.loop import LoopConfig
-from ssd_depth_core.learning.run_folder import RunFolder
+from ssd_depth_core.learning.run_folder import checkpoint_of, RunFolder
 from ssd_depth_core.learning.training import (
     initial_network,
     require_same_architecture,

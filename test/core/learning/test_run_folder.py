@@ -5,7 +5,7 @@ import pytest
 
 yaml = pytest.importorskip('yaml')
 
-from ssd_depth_core.learning.run_folder import open_run  # noqa: E402
+from ssd_depth_core.learning.run_folder import checkpoint_of, open_run, RunFolder  # noqa: E402
 
 
 def test_a_run_holds_its_config_and_grows_its_metrics(tmp_path):
@@ -103,3 +103,8 @@ def test_a_state_without_its_config_is_not_resumed(tmp_path):
     (tmp_path / 'config.yaml').unlink()
     with pytest.raises(FileNotFoundError, match='config of the run not found'):
         open_run(tmp_path, BEGUN, {}, resume=True)
+
+
+def test_a_checkpoint_is_named_by_its_run_folder_too(tmp_path):
+    run = RunFolder(tmp_path)
+    assert checkpoint_of(str(tmp_path)) == checkpoint_of(run.checkpoint) == run.checkpoint
