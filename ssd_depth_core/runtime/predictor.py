@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.model_spec import load_spec, ModelSpec
-from ssd_depth_core.preprocess import focal_of, normalize, resize_image, resize_intrinsics
+from ssd_depth_core.preprocess import focal_of, resize_intrinsics
 from ssd_depth_core.runtime.backends import Backend, BackendName, load_backend
+from ssd_depth_core.runtime.network_input import NetworkInput
 from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth
 
 SHIPPED_MODEL = Path(__file__).parents[1] / 'weights' / 'student.onnx'
@@ -62,7 +63,7 @@ class DepthPredictor:
         self._backend = backend
         self._max_batch = _check_ports(spec, backend)
         self._lock = Lock()
-        self._resized = np.empty((*self._size, 3), np.uint8)
+        self._input = NetworkInput(spec)
         self._blob = np.empty((1, 3, *self._size), np.float32)
 
     @classmethod
@@ -172,19 +173,13 @@ class DepthPredictor:
             self._blob = np.empty((len(images), 3, *self._size), np.float32)
         blob = self._blob[: len(images)]
         for image, row in zip(images, blob, strict=True):
-            self._fill(image, row)
+            self._input.fill(image, row)
         outputs = self._backend.run(blob)
         check_outputs(outputs, self.spec)
         return [
             self._prediction(outputs, index, image.shape[:2], K)
             for index, (image, K) in enumerate(zip(images, Ks, strict=True))
         ]
-
-    def _fill(self, image: NDArray[np.uint8], row: NDArray[np.float32]) -> None:
-        """Resize and normalise one picture into one row of the network's input."""
-        resize_image(image, self._size, out=self._resized)
-        ordered = self._resized if self.spec.colour_order == 'rgb' else self._resized[..., ::-1]
-        normalize(ordered, self.spec.mean, self.spec.std, out=row)
 
     def _prediction(
         self,
