@@ -14,7 +14,8 @@ SOURCES = ('ssd_depth_core', 'ssd_depth_ros', 'training')
 # on one line are siblings and stay apart.
 CORE_LAYERS = (
     (
-        *('records', 'model_spec', 'preprocess', 'canonical_depth', 'exact_depth'),
+        *('records', 'model_spec', 'reference_pair', 'preprocess', 'canonical_depth'),
+        'exact_depth',
         *('config', 'checks', 'conditions', 'surface_classes'),
     ),
     ('geometry',),

@@ -10,6 +10,7 @@ import onnx
 from ssd_depth_core.checks import check_file, sha256_of
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.export.parity import measure_parity, Parity
+from ssd_depth_core.export.reference import write_reference
 from ssd_depth_core.learning.checkpoint import check_metric, CheckpointInfo, load_checkpoint
 from ssd_depth_core.learning.run_folder import RunFolder
 from ssd_depth_core.model_spec import ModelSpec, save_spec
@@ -119,8 +120,8 @@ def export_checkpoint(checkpoint: Path, out: Path, config: ExportConfig) -> tupl
 
     Args:
         checkpoint: What training wrote.
-        out: `<name>.onnx`; beside it land the spec, `<name>.json`, and how far each runtime is
-            from torch, `<name>.parity.json`.
+        out: `<name>.onnx`; beside it land the spec, `<name>.json`, how far each runtime is from
+            torch, `<name>.parity.json`, and what engines are checked with, `<name>.check.npz`.
         config: How.
 
     Returns:
@@ -158,8 +159,8 @@ def export_network(
 
     Args:
         network: In evaluation mode, on the CPU; its output is metric.
-        out: `<name>.onnx`; beside it land the spec, `<name>.json`, and how far each runtime is
-            from torch, `<name>.parity.json`.
+        out: `<name>.onnx`; beside it land the spec, `<name>.json`, how far each runtime is from
+            torch, `<name>.parity.json`, and what engines are checked with, `<name>.check.npz`.
         describe: From the file written to its spec.
         seed: Of the images on which the runtimes are compared.
         tolerance: Largest relative error of inverse depth, and error of confidence.
@@ -186,7 +187,9 @@ def export_network(
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
-    save_spec(describe(out), out)
+    spec = describe(out)
+    save_spec(spec, out)
+    write_reference(out, spec, 'fp32')
     report = [to_dict(parity) for parity in parities]
     out.with_suffix('.parity.json').write_text(json.dumps(report, indent=2) + '\n')
     return parities

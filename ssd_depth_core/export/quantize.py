@@ -33,6 +33,7 @@ from ssd_depth_core.export.int8_gate import (
     refusal,
 )
 from ssd_depth_core.export.quantized_layers import layer_names, output_nodes, PAIR
+from ssd_depth_core.export.reference import write_reference
 from ssd_depth_core.model_spec import load_spec, ModelSpec, save_spec
 
 MIN_CALIBRATION_IMAGES = 8
@@ -88,7 +89,8 @@ def quantize_file(
 
     Args:
         model: `<name>.onnx` in float, its spec beside it.
-        folder: Where `<name>.int8.onnx`, its spec, and `<name>.int8.costs.json` go.
+        folder: Where `<name>.int8.onnx`, its spec, `<name>.int8.costs.json` and what engines are
+            checked with, `<name>.int8.check.npz`, go.
         calibration: Normalised images, (3, H, W) each.
         frames: For the gate; others than those of the calibration.
         config: How.
@@ -128,17 +130,16 @@ def quantize_file(
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f'{model.stem}.int8.onnx'
     out.write_bytes(contents)
-    save_spec(
-        replace(
-            spec,
-            name=f'{spec.name}_int8',
-            onnx_sha256=sha256_of(out),
-            training_command=f'{spec.training_command}; {command}',
-            training_config=spec.training_config | {'quantize': to_dict(config)},
-            metrics=metrics,
-        ),
-        out,
+    int8_spec = replace(
+        spec,
+        name=f'{spec.name}_int8',
+        onnx_sha256=sha256_of(out),
+        training_command=f'{spec.training_command}; {command}',
+        training_config=spec.training_config | {'quantize': to_dict(config)},
+        metrics=metrics,
     )
+    save_spec(int8_spec, out)
+    write_reference(out, int8_spec, 'int8')
     report = [to_dict(cost) | {'loss': round(cost.loss, 4)} for cost in costs]
     out.with_suffix('.costs.json').write_text(json.dumps(report, indent=2) + '\n')
     return costs

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.model_spec import load_spec, ModelSpec
 from ssd_depth_core.preprocess import focal_of, resize_intrinsics
+from ssd_depth_core.reference_pair import output_names
 from ssd_depth_core.runtime.backends import Backend, BackendName, load_backend
 from ssd_depth_core.runtime.network_input import NetworkInput
 from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth
+from ssd_depth_core.runtime.self_check import check_backend
 
 SHIPPED_MODEL = Path(__file__).parents[1] / 'weights' / 'student.onnx'
 """What `model=None` means."""
@@ -72,6 +74,7 @@ class DepthPredictor:
         model: str | Path | None = None,
         backend: BackendName = 'auto',
         num_threads: int | None = None,
+        self_check: bool = True,
     ) -> 'DepthPredictor':
         """Load a network.
 
@@ -79,6 +82,7 @@ class DepthPredictor:
             model: The `.onnx` file, its ModelSpec `.json` beside it; None for the shipped student.
             backend: The engine; 'auto' takes OpenVINO where it is installed, else ONNX Runtime.
             num_threads: CPU threads of the engine; None leaves the number to the engine.
+            self_check: Whether the engine must reproduce what is stored beside the model.
 
         Returns:
             A predictor, ready to use.
@@ -86,20 +90,29 @@ class DepthPredictor:
         Raises:
             FileNotFoundError: If the model or its spec is missing.
             ImportError: If the engine is not installed.
-            ValueError: If a file cannot be read, or the model and its spec do not fit each other.
+            ValueError: If a file cannot be read, the model and its spec do not fit each other, or
+                the engine computes something else than what is stored beside the model.
         """
         path = SHIPPED_MODEL if model is None else Path(model)
         spec = load_spec(path)
         engine = load_backend(backend, path, num_threads)
         try:
-            return cls(spec, engine)
+            predictor = cls(spec, engine)
         except ValueError as error:
             raise ValueError(f'model {path}: {error}') from error
+        if self_check:
+            check_backend(path, spec, engine)
+        return predictor
 
     @property
     def backend_name(self) -> str:
         """Which engine runs the network."""
         return self._backend.name
+
+    @property
+    def device(self) -> str:
+        """What the engine runs on, for people to read."""
+        return self._backend.device
 
     def warm_up(self) -> None:
         """Run the network once on zeros, so that the first picture is as fast as the others."""
@@ -206,9 +219,8 @@ class DepthPredictor:
 def _check_ports(spec: ModelSpec, backend: Backend) -> int | None:
     """Hold the network to its spec; return its fixed batch size, or None where it is free."""
     size = (spec.input_height, spec.input_width)
-    outputs = ['inverse_depth', 'confidence'] if spec.has_confidence else ['inverse_depth']
     ports = [('input', 'image', 3, backend.inputs)]
-    ports += [('output', name, 1, backend.outputs) for name in outputs]
+    ports += [('output', name, 1, backend.outputs) for name in output_names(spec)]
     if len(backend.inputs) != 1:
         raise ValueError(
             f'the network must have the one input image, got {sorted(backend.inputs)}'

@@ -21,6 +21,8 @@ class Backend(Protocol):
 
     name: str
     """As in `BackendName`."""
+    device: str
+    """What it runs on, for people to read."""
     inputs: dict[str, Shape]
     """Shape of each input by name."""
     outputs: dict[str, Shape]

@@ -1,6 +1,7 @@
 """ONNX Runtime on the CPU: the smallest engine, and the one that installs everywhere."""
 
 from pathlib import Path
+import platform
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ class OnnxRuntimeBackend:
     """Run a network with ONNX Runtime."""
 
     name = 'onnxruntime'
+    device = f'{platform.machine()} CPU'
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         """Wrap a session.

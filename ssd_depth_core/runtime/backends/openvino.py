@@ -1,6 +1,7 @@
 """OpenVINO on the CPU: the fastest engine on x86."""
 
 from pathlib import Path
+import platform
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ class OpenVinoBackend:
     """
 
     name = 'openvino'
+    device = f'{platform.machine()} CPU'
 
     def __init__(self, model: openvino.Model, num_threads: int | None) -> None:
         """Compile a network for one picture.

@@ -15,10 +15,13 @@ for name in ('timm', 'onnxscript', 'onnxruntime', 'openvino'):
 from ssd_depth_core.config import from_dict  # noqa: E402
 from ssd_depth_core.export import onnx as export  # noqa: E402
 from ssd_depth_core.export.parity import measure_parity, Parity  # noqa: E402
+from ssd_depth_core.export.reference import reference_picture  # noqa: E402
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, save_checkpoint  # noqa: E402
 from ssd_depth_core.model_spec import load_spec  # noqa: E402
-from ssd_depth_core.models.depth_net import DepthNetConfig  # noqa: E402
+from ssd_depth_core.models.depth_net import DepthNetConfig, ExportedDepthNet  # noqa: E402
 from ssd_depth_core.models.factory import build_depth_net  # noqa: E402
+from ssd_depth_core.preprocess import normalize  # noqa: E402
+from ssd_depth_core.reference_pair import load_reference  # noqa: E402
 from ssd_depth_core.runtime.predictor import DepthPredictor  # noqa: E402
 
 MODEL = DepthNetConfig(input_height=64, input_width=96, decoder_channels=8, fine_channels=8)
@@ -56,6 +59,7 @@ def exported(network, tmp_path_factory):
 def untraced(monkeypatch):
     # Tracing takes ten seconds; what becomes of the file does not depend on what is in it.
     monkeypatch.setattr(export, 'write_onnx', lambda network, path: path.write_bytes(b'a graph'))
+    monkeypatch.setattr(export, 'write_reference', lambda *_: None)
 
 
 def test_the_file_is_one_opset_18_model_with_a_free_batch(exported):
@@ -71,7 +75,7 @@ def test_the_file_is_one_opset_18_model_with_a_free_batch(exported):
     assert shapes['image'][1:] == [3, 64, 96]
     assert shapes['inverse_depth'][1:] == shapes['confidence'][1:] == [1, 64, 96]
     files = sorted(path.name for path in exported[0].parent.iterdir())
-    assert files == ['tiny.json', 'tiny.onnx', 'tiny.parity.json']
+    assert files == ['tiny.check.npz', 'tiny.json', 'tiny.onnx', 'tiny.parity.json']
 
 
 def test_the_file_names_modules_but_no_path_of_this_machine(exported):
@@ -98,6 +102,22 @@ def test_the_spec_describes_the_network(exported):
     assert spec.training_config == {'seed': 3, 'model': {'mean': [0.5]}}
     assert (spec.training_commit, spec.training_steps) == ('0123456789', 1)
     assert spec.metrics == {'night': {'abs_rel': 0.5}}
+
+
+def test_engines_are_checked_with_what_the_network_gives(exported, network, caplog):
+    onnx_path = exported[0]
+    pair = load_reference(onnx_path, load_spec(onnx_path))
+    assert (pair.precision, pair.picture.shape) == ('fp32', (64, 96, 3))
+    np.testing.assert_array_equal(pair.picture, reference_picture(64, 96))
+    image = normalize(pair.picture, MODEL.mean, MODEL.std)[None]
+    with torch.inference_mode():
+        outputs = ExportedDepthNet(network).eval()(torch.from_numpy(image))
+    names = ('inverse_depth', 'confidence')
+    by_torch = {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+    assert max(pair.differences(by_torch).values()) < 5e-4  # half precision's rounding
+    for backend in ('onnxruntime', 'openvino'):
+        DepthPredictor.load(onnx_path, backend)
+    assert not caplog.records
 
 
 def test_a_network_without_confidence_has_one_output_all_the_way(tmp_path):

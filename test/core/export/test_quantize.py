@@ -15,6 +15,9 @@ from ssd_depth_core.export import quantize  # noqa: E402
 from ssd_depth_core.export.quantized_layers import int8_nodes  # noqa: E402
 from ssd_depth_core.export.sessions import open_onnxruntime, RUNTIMES  # noqa: E402
 from ssd_depth_core.model_spec import load_spec, ModelSpec, save_spec  # noqa: E402
+from ssd_depth_core.preprocess import normalize  # noqa: E402
+from ssd_depth_core.reference_pair import load_reference  # noqa: E402
+from ssd_depth_core.runtime.predictor import DepthPredictor  # noqa: E402
 
 H, W = 8, 12
 FOCAL = 10.0
@@ -192,7 +195,7 @@ def test_a_model_that_passes_is_written_with_its_spec(network, images, frames, t
     config = dataclasses.replace(CONFIG, seed=5)
     costs = quantize.quantize_file(model, out, images, frames, config, 'a command')
     assert sorted(path.name for path in out.iterdir()) == [
-        *('three.int8.costs.json', 'three.int8.json', 'three.int8.onnx'),
+        *('three.int8.check.npz', 'three.int8.costs.json', 'three.int8.json', 'three.int8.onnx'),
     ]
     spec = load_spec(out / 'three.int8.onnx')
     assert spec.name == 'three_int8'
@@ -217,8 +220,26 @@ def test_two_runs_give_the_same_bytes(network, images, frames, tmp_path):
     model = write(network, tmp_path)
     for folder in ('a', 'b'):
         quantize.quantize_file(model, tmp_path / folder, images, frames, CONFIG, 'a command')
-    for name in ('three.int8.onnx', 'three.int8.json', 'three.int8.costs.json'):
+    for ending in ('onnx', 'json', 'costs.json', 'check.npz'):
+        name = f'three.int8.{ending}'
         assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+
+
+def test_engines_are_checked_with_what_the_int8_file_says(
+    network, images, frames, tmp_path, caplog
+):
+    model, out = write(network, tmp_path), tmp_path / 'out' / 'three.int8.onnx'
+    quantize.quantize_file(model, out.parent, images, frames, CONFIG, 'a command')
+    spec = load_spec(out)
+    pair = load_reference(out, spec)
+    assert pair.precision == 'int8'
+    assert pair.picture.shape == (H, W, 3)
+    image = normalize(pair.picture, spec.mean, spec.std)[None]
+    by_float = dict(zip(('inverse_depth', 'confidence'), predict(network, image), strict=True))
+    assert pair.differences(by_float)['inverse_depth'] > 1e-3  # it is not the float network's
+    for backend in ('onnxruntime', 'openvino'):
+        DepthPredictor.load(out, backend)
+    assert not caplog.records
 
 
 def test_a_confidence_that_moves_too_far_is_refused_by_its_own_layers(

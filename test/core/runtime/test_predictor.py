@@ -159,6 +159,10 @@ def test_auto_takes_openvino_where_it_is_installed(make_model: MakeModel) -> Non
     assert DepthPredictor.load(make_model()).backend_name == 'openvino'
 
 
+def test_device_is_named(predictor: DepthPredictor) -> None:
+    assert predictor.device.endswith(' CPU')
+
+
 def test_bad_input_is_named_and_the_predictor_lives_on(predictor: DepthPredictor) -> None:
     with pytest.raises(TypeError, match='image must be a NumPy array of uint8, got float32'):
         predictor.predict(np.zeros((6, 8, 3), np.float32))  # type: ignore[arg-type]
