@@ -66,6 +66,7 @@ class DepthPredictor:
         self._max_batch = _check_ports(spec, backend)
         self._lock = Lock()
         self._input = NetworkInput(spec)
+        self._num_refused = 0
         self._blob = np.empty((1, 3, *self._size), np.float32)
 
     @classmethod
@@ -113,6 +114,14 @@ class DepthPredictor:
     def device(self) -> str:
         """What the engine runs on, for people to read."""
         return self._backend.device
+
+    @property
+    def num_refused(self) -> int:
+        """How many pictures got an error because the network gave NaN or what is no depth.
+
+        One that does spoils the call: a batch counts with all of its pictures.
+        """
+        return self._num_refused
 
     def warm_up(self) -> None:
         """Run the network once on zeros, so that the first picture is as fast as the others."""
@@ -188,7 +197,11 @@ class DepthPredictor:
         for image, row in zip(images, blob, strict=True):
             self._input.fill(image, row)
         outputs = self._backend.run(blob)
-        check_outputs(outputs, self.spec)
+        try:
+            check_outputs(outputs, self.spec)
+        except ValueError:
+            self._num_refused += len(images)
+            raise
         return [
             self._prediction(outputs, index, image.shape[:2], K)
             for index, (image, K) in enumerate(zip(images, Ks, strict=True))

@@ -78,6 +78,17 @@ def test_fault_of_the_network_is_an_error_and_not_beyond_range(predictor: DepthP
     np.testing.assert_allclose(predictor.predict(picture(51)).depth, 5.0, rtol=1e-6)
 
 
+def test_refused_pictures_are_counted(predictor: DepthPredictor) -> None:
+    predictor.predict(picture(51))
+    with pytest.raises(ValueError, match='H, W >= 1'):  # the network never saw this one
+        predictor.predict(np.zeros((0, 8, 3), np.uint8))
+    assert predictor.num_refused == 0
+    for images in ([picture(0)], [picture(51), picture(0), picture(102)]):
+        with pytest.raises(ValueError, match='inverse_depth must be finite and > 0'):
+            predictor.predict_batch(images)
+    assert predictor.num_refused == 1 + 3
+
+
 @pytest.mark.parametrize('size', [(3, 4), (6, 8), (7, 31), (60, 80)])
 def test_picture_of_any_size_keeps_left_and_right(
     predictor: DepthPredictor, size: tuple[int, int]
