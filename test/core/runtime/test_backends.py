@@ -26,6 +26,29 @@ def test_run_gives_every_output(make_model: MakeModel, name: str) -> None:
     np.testing.assert_allclose(outputs['confidence'], image[:, 1:2], rtol=1e-6)
 
 
+@pytest.mark.parametrize('name', ['onnxruntime', 'openvino'])
+@pytest.mark.parametrize('batch', [1, 2])
+def test_later_runs_write_into_the_same_memory(
+    make_model: MakeModel, name: str, batch: int
+) -> None:
+    backend = load_backend(name, make_model(), 1)
+    image = np.zeros((batch, 3, 6, 8), np.float32)
+    first = backend.run(image)
+    image = np.ones((batch, 3, 6, 8), np.float32)  # not the memory of the first call
+    second = backend.run(image)
+    for output, values in second.items():
+        assert np.shares_memory(values, first[output])
+        assert (values == 1).all()
+
+
+@pytest.mark.parametrize('name', ['onnxruntime', 'openvino'])
+def test_any_layout_of_the_input_in_memory_will_do(make_model: MakeModel, name: str) -> None:
+    backend = load_backend(name, make_model(), 1)
+    image = np.random.default_rng(0).random((1, 6, 8, 3), np.float32).transpose(0, 3, 1, 2)
+    for _ in range(2):
+        np.testing.assert_array_equal(backend.run(image)['confidence'], image[:, 1:2])
+
+
 def test_openvino_keeps_one_batch_size_beside_one_picture(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -122,6 +123,37 @@ def test_next_call_leaves_earlier_predictions_alone(predictor: DepthPredictor) -
     predictor.predict(picture(255, 255))
     np.testing.assert_allclose(first.depth, 5.0, rtol=1e-6)
     np.testing.assert_allclose(first.confidence, 0.2, rtol=1e-6)
+
+
+def test_batch_sizes_may_change_from_call_to_call(predictor: DepthPredictor) -> None:
+    for reds in ([51], [102, 51], [51], [51], [25, 51], [5, 51, 102], [102, 25]):
+        depths = [p.depth[0, 0] for p in predictor.predict_batch([picture(red) for red in reds])]
+        np.testing.assert_allclose(depths, [255 / red for red in reds], rtol=1e-6)
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('number', [1, 3])
+def test_later_calls_allocate_what_they_return_and_one_mask(
+    make_model: MakeModel, backend: str, number: int
+) -> None:
+    size = (96, 160)
+    path = make_model(size=size, input_height=size[0], input_width=size[1])
+    predictor = DepthPredictor.load(path, backend)
+    images, Ks = number * [picture(51, 102, (450, 800))], number * [K]
+    for _ in range(2):
+        predictor.predict_batch(images, Ks)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        predictions = predictor.predict_batch(images, Ks)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    returned = sum(p.depth.nbytes + p.confidence.nbytes for p in predictions)
+    assert returned == number * 2 * 4 * 96 * 160
+    mask = 96 * 160  # where depth is in range
+    # Dataclasses, intrinsics and NumPy's own buffer: 12 kB and little more for each picture.
+    assert returned < peak - before < returned + mask + 16_000 + 4_000 * number
 
 
 def test_empty_batch_gives_nothing(predictor: DepthPredictor) -> None:
