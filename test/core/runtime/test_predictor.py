@@ -1,11 +1,15 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 import tracemalloc
 
 import numpy as np
+import onnx
 import pytest
 from ssd_depth_core.checks import sha256_of
-from ssd_depth_core.runtime.predictor import DepthPredictor
+from ssd_depth_core.model_spec import load_spec, save_spec
+from ssd_depth_core.runtime import predictor as predictor_module
+from ssd_depth_core.runtime.predictor import DepthPredictor, shipped_model
 
 MakeModel = Callable[..., Path]
 BACKENDS = ('onnxruntime', 'openvino')
@@ -200,6 +204,44 @@ def test_network_without_confidence_gives_none(make_model: MakeModel) -> None:
 
 def test_auto_takes_openvino_where_it_is_installed(make_model: MakeModel) -> None:
     assert DepthPredictor.load(make_model()).backend_name == 'openvino'
+
+
+def write_int8(model: Path, out: Path) -> None:
+    """Write the network of conftest in steps of 2 / 255, and its spec."""
+    network = onnx.load(model)
+    graph = network.graph
+    node = onnx.helper.make_node
+    for name, value in (('scale', np.float32(2 / 255)), ('middle', np.int8(0))):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), name))
+    for consumer in graph.node:
+        consumer.input[0] = 'dequantized'
+    graph.node.insert(0, node('QuantizeLinear', ['image', 'scale', 'middle'], ['quantized']))
+    graph.node.insert(
+        1, node('DequantizeLinear', ['quantized', 'scale', 'middle'], ['dequantized'])
+    )
+    onnx.checker.check_model(network)
+    onnx.save(network, out)
+    save_spec(replace(load_spec(model), name='int8', onnx_sha256=sha256_of(out)), out)
+
+
+def test_shipped_student_is_int8_where_that_is_faster(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model()
+    int8 = model.with_suffix('.int8.onnx')
+    monkeypatch.setattr(predictor_module, 'SHIPPED_MODEL', model)
+    assert shipped_model('openvino') == shipped_model('onnxruntime') == model
+    write_int8(model, int8)
+    assert (shipped_model('openvino'), shipped_model('onnxruntime')) == (int8, model)
+
+    assert DepthPredictor.load(backend='onnxruntime').spec.name == 'tiny'
+    for backend in ('auto', 'openvino'):
+        predictor = DepthPredictor.load(backend=backend)
+        assert (predictor.spec.name, predictor.backend_name) == ('int8', 'openvino')
+        # 51 is 25.5 steps, which round to the even 26: 52 / 255.
+        np.testing.assert_allclose(predictor.predict(picture(51)).depth, 255 / 52, rtol=1e-5)
+    # A model that is named is the one that is taken.
+    assert DepthPredictor.load(model, 'openvino').spec.name == 'tiny'
 
 
 def test_device_is_named(predictor: DepthPredictor) -> None:
