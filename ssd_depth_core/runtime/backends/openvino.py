@@ -10,9 +10,12 @@ from ssd_depth_core.runtime.backends import Shape
 
 # float32 by name: where it may choose, OpenVINO takes a 16-bit type, which costs accuracy and, on
 # a CPU that must emulate it, was measured 33 times slower. No cache: compiling takes half a
-# second, and a stale cache is hard to see.
+# second, and a stale cache is hard to see. One picture at a time is one stream on all threads.
+# Threads are not tied to cores: on a robot others run there too, and a tied thread waits for them
+# while another core is free (on two busy cores, 19 ms at best instead of 33).
 _OPTIONS = {
     'PERFORMANCE_HINT': 'LATENCY',
+    'ENABLE_CPU_PINNING': 'NO',
     'INFERENCE_PRECISION_HINT': 'f32',
     'CACHE_DIR': '',
 }
