@@ -8,7 +8,7 @@ from typing import get_args, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-BackendName = Literal['auto', 'openvino', 'onnxruntime']
+BackendName = Literal['auto', 'openvino', 'onnxruntime', 'tensorrt', 'tensorrt_rtx']
 Shape = tuple[int | None, ...]
 """Of a network's input or output; None where an axis is free."""
 

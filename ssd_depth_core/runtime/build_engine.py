@@ -1,0 +1,132 @@
+"""`depth_build_engine`: build TensorRT engines before the robot needs them."""
+
+import argparse
+import logging
+from pathlib import Path
+import sys
+from typing import get_args
+
+from ssd_depth_core.runtime.backends.tensorrt import open_backend
+from ssd_depth_core.runtime.backends.tensorrt_build import BuildOptions
+from ssd_depth_core.runtime.backends.tensorrt_cuda import first_device, open_driver
+from ssd_depth_core.runtime.backends.tensorrt_library import LibraryName, load_library
+from ssd_depth_core.runtime.engine_cache import CachedEngine, EngineCache, MAX_BYTES
+from ssd_depth_core.runtime.predictor import SHIPPED_MODEL
+
+_EXAMPLE = 'example: depth_build_engine student.fp16.onnx --max-batch 6'
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Command line; None takes the process's own.
+
+    Returns:
+        0; 2 if the engines cannot be built, 130 if the user stopped it.
+    """
+    options = _parse(argv)
+    logging.basicConfig(format='%(message)s', level=logging.WARNING)
+    try:
+        cache = EngineCache(options.cache, must_store=True)
+        if options.list:
+            _list(cache)
+            return 0
+        _introduce(options.backend)
+        open_backend(
+            options.backend,
+            options.model,
+            BuildOptions(max_batch=options.max_batch),
+            cache,
+            Meter(),
+        )
+    except (OSError, ImportError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('stopped; nothing was written', file=sys.stderr)
+        return 130
+    _list(cache)
+    return 0
+
+
+class Meter:
+    """Print a build's progress: one line on a terminal, one a quarter in a log."""
+
+    def __init__(self) -> None:
+        """Begin before the first build."""
+        self._last = -1
+
+    def __call__(self, phase: str, done: float) -> None:
+        """Print, if there is something new.
+
+        Args:
+            phase: Of the build.
+            done: Share of it, in [0, 1].
+        """
+        percent = int(100 * done)
+        step = percent if sys.stderr.isatty() else percent // 25 * 25
+        if step == self._last:
+            return
+        self._last = step
+        if sys.stderr.isatty():
+            print(f'\r{phase}: {step:3d} %', end='\n' if step == 100 else '', file=sys.stderr)
+        else:
+            print(f'{phase}: {step} %', file=sys.stderr)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='depth_build_engine',
+        description='Build the TensorRT engines of a model on this machine and keep them where '
+        'the node looks for them. Precision is that of the ONNX file.',
+        epilog=_EXAMPLE,
+    )
+    parser.add_argument(
+        'model', nargs='?', type=Path, default=SHIPPED_MODEL, help='the shipped one if left out'
+    )
+    parser.add_argument('--backend', choices=get_args(LibraryName), default='tensorrt')
+    parser.add_argument(
+        '--max-batch', type=int, default=1, help='cameras of one network call, as the node has it'
+    )
+    parser.add_argument('--cache', type=Path, help='~/.cache/ssd_depth if left out')
+    parser.add_argument('--list', action='store_true', help='print what is in the cache, and stop')
+    return parser.parse_args(argv)
+
+
+def _introduce(name: LibraryName) -> None:
+    """Print what is built with and for, one line each, before the minutes of waiting."""
+    library = load_library(name)
+    print(f'{library.title} {library.version}')
+    cuda = open_driver()
+    chosen = first_device(cuda)
+    for device in cuda.devices():
+        print(
+            f'GPU {device.index}: {device.name}, compute capability {device.compute_capability}, '
+            f'{device.num_bytes / 2**30:.1f} GiB, CUDA {cuda.version}'
+            + (' (taken)' if device == chosen else '')
+        )
+
+
+def _list(cache: EngineCache) -> None:
+    entries = cache.entries()
+    total = sum(entry.num_bytes for entry in entries)
+    print(
+        f'{cache.folder}: {len(entries)} engines, {total / 2**20:.1f} MiB of '
+        f'{MAX_BYTES / 2**20:.0f}'
+    )
+    for entry in entries:
+        print(f'  {_describe(entry)}')
+
+
+def _describe(entry: CachedEngine) -> str:
+    key = entry.key
+    return (
+        f'{key["engine"]:8s}  model {key["onnx_sha256"][:12]}  {key["library"]}  {key["gpu"]} '
+        f'({key["compute_capability"]})  CUDA {key["cuda"]}  '
+        f'batch 1..{key["options"]["max_batch"]}  {entry.num_bytes / 2**20:.1f} MiB  {entry.built}'
+    )
+
+
+if __name__ == '__main__':
+    sys.exit(main())

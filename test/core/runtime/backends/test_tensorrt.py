@@ -1,0 +1,235 @@
+import gc
+import sys
+
+import numpy as np
+import pytest
+from ssd_depth_core.canonical_depth import metric_depth_of
+from ssd_depth_core.preprocess import resize_image
+from ssd_depth_core.runtime import build_engine
+from ssd_depth_core.runtime.backends import load_backend, tensorrt
+from ssd_depth_core.runtime.backends.pictures import PictureBackend
+from ssd_depth_core.runtime.backends.tensorrt import open_backend
+from ssd_depth_core.runtime.backends.tensorrt_build import BuildOptions
+from ssd_depth_core.runtime.predictor import DepthPredictor
+
+pytest.importorskip('onnx')
+pytest.importorskip('onnxruntime')
+
+H, W = 6, 8  # of the tiny network, whose inverse depth is the image's red and confidence its green
+
+
+def picture(seed, size=(H, W)):
+    return np.random.default_rng(seed).integers(1, 256, (*size, 3), np.uint8)
+
+
+def expected_depth(image, scale=1.0):
+    red = resize_image(image, (H, W))[..., 0].astype(np.float32) / 255
+    return metric_depth_of(red, focal_px=scale, canonical_focal_px=1.0, max_depth_m=80.0)
+
+
+def images(count):
+    return np.random.default_rng(count).uniform(0.1, 1, (count, 3, H, W)).astype(np.float32)
+
+
+def test_ports_are_those_of_the_network_alone(trt, make_model):
+    backend = load_backend('tensorrt', make_model(), None)
+    assert backend.name == 'tensorrt'
+    assert backend.inputs == {'image': (None, 3, H, W)}
+    assert backend.outputs == {'inverse_depth': (None, 1, H, W), 'confidence': (None, 1, H, W)}
+    assert isinstance(backend, PictureBackend)
+
+
+def test_a_network_without_confidence_is_followed(trt, make_model):
+    path = make_model(outputs=('inverse_depth',), has_confidence=False)
+    backend = load_backend('tensorrt', path, None)
+    assert set(backend.predict_pictures([picture(0)], [1.0])) == {'depth'}
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 5])
+def test_run_does_any_batch_in_calls_of_the_largest(trt, make_model, count):
+    backend = open_backend('tensorrt', make_model(), BuildOptions(max_batch=2))
+    image = images(count)
+    outputs = backend.run(image)
+    np.testing.assert_array_equal(outputs['inverse_depth'], image[:, :1])
+    np.testing.assert_array_equal(outputs['confidence'], image[:, 1:2])
+
+
+# More sizes than are kept, each met twice.
+SIZES = [(H, W), (12, 16), (9, 31), (3, 4), (20, 8), (7, 7), (40, 30), (11, 13), (1, 1), (15, 25)]
+
+
+def test_pictures_of_any_size_become_metres(trt, make_model):
+    backend = open_backend('tensorrt', make_model(), BuildOptions(max_batch=4))
+    pictures = [picture(i, size) for i, size in enumerate(SIZES * 2)]
+    scales = [1 + i / 10 for i in range(len(pictures))]
+    outputs = backend.predict_pictures(pictures, scales)
+    for depth, image, scale in zip(outputs['depth'], pictures, scales, strict=True):
+        # The CPU rounds averages to whole levels of 255, here not.
+        expected = 1 / expected_depth(image, scale)
+        np.testing.assert_allclose(1 / depth[0], expected, atol=0.8 / 255 / scale)
+
+
+def test_larger_pictures_than_the_engine_takes_are_resized_first(trt, make_model, monkeypatch):
+    monkeypatch.setattr(tensorrt, 'MAX_PICTURE', (30, 30))
+    backend = open_backend('tensorrt', make_model())
+    (depth,) = backend.predict_pictures([picture(0, (40, 20))], [1.0])['depth']
+    np.testing.assert_allclose(depth[0], expected_depth(picture(0, (40, 20))), rtol=1e-3)
+
+
+def test_views_that_are_not_contiguous_are_taken_as_they_look(trt, make_model):
+    backend = open_backend('tensorrt', make_model())
+    wide = picture(0, (H, 2 * W))
+    (depth,) = backend.predict_pictures([wide[:, ::2]], [1.0])['depth']
+    np.testing.assert_allclose(depth[0], expected_depth(wide[:, ::2].copy()), rtol=1e-3)
+
+
+def test_values_that_are_no_inverse_depth_are_refused(trt, make_model):
+    backend = open_backend('tensorrt', make_model(), BuildOptions(max_batch=2))
+    faulty = picture(0)
+    faulty[2, 3, 0] = 0
+    with pytest.raises(ValueError, match='inverse_depth must be finite and > 0, got 1 of 48'):
+        backend.predict_pictures([picture(1), picture(2), faulty], [1.0] * 3)
+    assert np.isfinite(backend.predict_pictures([picture(1)], [1.0])['depth']).all()
+
+
+def test_the_same_shapes_become_one_cuda_graph(trt, driver, make_model):
+    backend = open_backend('tensorrt', make_model(), BuildOptions(max_batch=2))
+    launches = []
+    for count in (1, 1, 1, 1, 2, 2, 2, 1):
+        image = images(count)
+        np.testing.assert_array_equal(backend.run(image)['inverse_depth'], image[:, :1])
+        launches.append(driver.num_launches)
+    assert launches == [0, 0, 1, 2, 2, 2, 3, 3]
+    assert len(driver.graphs) == 2
+
+
+def test_work_that_cannot_be_recorded_is_launched_piece_by_piece(trt, driver, make_model, caplog):
+    backend = open_backend('tensorrt', make_model())
+    driver.failing['cuGraphInstantiateWithFlags'] = 801
+    for _ in range(5):
+        image = images(1)
+        np.testing.assert_array_equal(backend.run(image)['inverse_depth'], image[:, :1])
+    assert caplog.text.count('no CUDA graph') == 1
+    assert driver.num_launches == 0
+
+
+def test_memory_is_given_back(trt, driver, make_model):
+    backend = open_backend('tensorrt', make_model())
+    backend.predict_pictures([picture(i, (10 + i, 10)) for i in range(20)], [1.0] * 20)
+    backend.run(images(3))
+    assert len(driver.memory) > 10
+    del backend
+    gc.collect()
+    assert driver.memory == {}
+
+
+def test_no_memory_is_taken_for_a_frame_like_the_last(trt, driver, make_model):
+    backend = open_backend('tensorrt', make_model(), BuildOptions(max_batch=2))
+    frame = [picture(0, (12, 16)), picture(1)]
+    backend.predict_pictures(frame, [1.0] * 2)
+    before = set(driver.memory)
+    for _ in range(4):
+        backend.predict_pictures(frame, [1.0] * 2)
+    assert set(driver.memory) == before
+
+
+def test_the_predictor_runs_on_it(trt, make_model):
+    predictor = DepthPredictor.load(make_model(), 'tensorrt')
+    prediction = predictor.predict(picture(0))
+    np.testing.assert_allclose(prediction.depth, expected_depth(picture(0)), rtol=1e-5)
+    assert predictor.backend_name == 'tensorrt'
+
+
+def test_the_second_start_builds_nothing(trt, make_model):
+    told = []
+    path = make_model()
+    open_backend('tensorrt', path, progress=lambda *what: told.append(what))
+    assert trt.num_builds == 2
+    assert told == [('Building engine', done) for done in (0.0, 0.5, 1.0)] * 2
+    told.clear()
+    open_backend('tensorrt', path, progress=lambda *what: told.append(what))
+    assert (trt.num_builds, told) == (2, [])
+
+
+def test_a_start_with_engines_needs_no_onnx(trt, make_model, monkeypatch):
+    path = make_model()
+    open_backend('tensorrt', path)
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    monkeypatch.setattr(trt, 'OnnxParser', None)
+    image = images(1)
+    outputs = open_backend('tensorrt', path).run(image)
+    np.testing.assert_array_equal(outputs['inverse_depth'], image[:, :1])
+
+
+def test_the_command_builds_what_the_node_then_finds(trt, make_model, capsys):
+    path = make_model()
+    assert build_engine.main([str(path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[:2] == [
+        'TensorRT 10.3.0',
+        'GPU 0: Orin, compute capability 8.7, 61.0 GiB, CUDA 12.6 (taken)',
+    ]
+    assert '2 engines' in printed.out
+    assert 'tensorrt 10.3.0  Orin (8.7)  CUDA 12.6  batch 1..1' in printed.out
+    load_backend('tensorrt', path, None)
+    assert trt.num_builds == 2
+
+
+@pytest.mark.parametrize('change', ['library', 'device', 'batch', 'spec'])
+def test_another_library_device_batch_or_spec_builds_anew(trt, driver, make_model, change):
+    open_backend('tensorrt', make_model())
+    options, fields = BuildOptions(), {}
+    if change == 'library':
+        trt.__version__ = '10.3.1'
+    elif change == 'device':
+        driver.names = ['Thor']
+    elif change == 'batch':
+        options = BuildOptions(max_batch=2)
+    else:
+        fields = {'mean': (0.1, 0.1, 0.1)}
+    open_backend('tensorrt', make_model(**fields), options)
+    assert trt.num_builds == 4
+
+
+def test_a_plan_that_the_library_refuses_is_built_again(trt, make_model, caplog):
+    path = make_model()
+    open_backend('tensorrt', path)
+    trt.build_number = 2
+    backend = open_backend('tensorrt', path)
+    np.testing.assert_array_equal(backend.run(images(1))['inverse_depth'], images(1)[:, :1])
+    assert caplog.text.count('refuses the plan (another library built this plan)') == 2
+
+
+def test_a_fixed_batch_axis_is_not_built_for_more(trt, make_model):
+    path = make_model(batch=1)
+    assert load_backend('tensorrt', path, None).inputs == {'image': (1, 3, H, W)}
+    with pytest.raises(ValueError, match='max_batch must be 1 for .*tiny.onnx, .*, got 2; export'):
+        open_backend('tensorrt', path, BuildOptions(max_batch=2))
+
+
+def test_building_without_onnx_says_what_to_install(trt, make_model, monkeypatch):
+    path = make_model()
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    with pytest.raises(ImportError, match='building an engine needs onnx, .*`pip install onnx`'):
+        open_backend('tensorrt', path)
+
+
+def test_without_a_library_the_remedy_is_told(driver, make_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    with pytest.raises(ImportError, match='TensorRT cannot be imported .*nvidia-jetpack'):
+        load_backend('tensorrt', make_model(), None)
+    monkeypatch.setitem(sys.modules, 'tensorrt_rtx', None)
+    with pytest.raises(ImportError, match='TensorRT-RTX .*`pip install tensorrt-rtx`'):
+        load_backend('tensorrt_rtx', make_model(), None)
+
+
+def test_without_a_driver_or_a_gpu_the_remedy_is_told(trt, driver, make_model):
+    driver.names = []
+    with pytest.raises(OSError, match='no NVIDIA GPU is visible; check `nvidia-smi`'):
+        load_backend('tensorrt', make_model(), None)
+
+
+def test_memory_that_is_not_there_is_named(trt, driver, make_model):
+    driver.failing['cuMemAlloc_v2'] = 2
+    with pytest.raises(OSError, match=r'CUDA: cuMemAlloc_v2 failed with 2 \(out of memory\)'):
+        load_backend('tensorrt', make_model(), None)
