@@ -48,7 +48,16 @@ def float16_file(model: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f'{model.stem}.fp16.onnx'
     out.write_bytes(to_float16(onnx.load(model)).SerializeToString(deterministic=True))
-    save_spec(replace(spec, name=f'{spec.name}_fp16', onnx_sha256=sha256_of(out)), out)
+    save_spec(
+        replace(
+            spec,
+            name=f'{spec.name}_fp16',
+            onnx_sha256=sha256_of(out),
+            training_command=f'{spec.training_command}; then in half precision',
+            metrics={},  # those known were measured in float32
+        ),
+        out,
+    )
     return out
 
 

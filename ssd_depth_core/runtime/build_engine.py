@@ -13,7 +13,7 @@ from ssd_depth_core.runtime.backends.tensorrt_library import LibraryName, load_l
 from ssd_depth_core.runtime.engine_cache import CachedEngine, EngineCache, MAX_BYTES
 from ssd_depth_core.runtime.predictor import SHIPPED_MODEL
 
-_EXAMPLE = 'example: depth_build_engine student.fp16.onnx --max-batch 6'
+_EXAMPLE = 'example: depth_build_engine student.onnx --float16 models --max-batch 6'
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,9 +33,10 @@ def main(argv: list[str] | None = None) -> int:
             _list(cache)
             return 0
         _introduce(options.backend)
+        model = options.model if options.float16 is None else _halve(options)
         open_backend(
             options.backend,
-            options.model,
+            model,
             BuildOptions(max_batch=options.max_batch),
             cache,
             Meter(),
@@ -89,9 +90,29 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--max-batch', type=int, default=1, help='cameras of one network call, as the node has it'
     )
+    parser.add_argument(
+        '--float16',
+        type=Path,
+        metavar='DIR',
+        help='write the model in half precision there, and build that one',
+    )
     parser.add_argument('--cache', type=Path, help='~/.cache/ssd_depth if left out')
     parser.add_argument('--list', action='store_true', help='print what is in the cache, and stop')
     return parser.parse_args(argv)
+
+
+def _halve(options: argparse.Namespace) -> Path:
+    """Write the model in half precision, and say what to give to the node."""
+    try:
+        from ssd_depth_core.export.float16 import float16_file  # here: it needs onnx
+    except ImportError as error:
+        raise ImportError(
+            f'half precision needs onnx, which cannot be imported ({error}); '
+            '`pip install onnx` brings it'
+        ) from error
+    path = float16_file(options.model, options.float16)
+    print(f'model in half precision: {path}')
+    return path
 
 
 def _introduce(name: LibraryName) -> None:

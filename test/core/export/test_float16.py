@@ -116,5 +116,5 @@ def test_the_file_lies_beside_its_spec(tmp_path):
     path = float16_file(SHIPPED_MODEL, tmp_path / 'new')
     assert path == tmp_path / 'new' / 'student.fp16.onnx'
     spec = load_spec(path)  # which verifies the hash
-    assert spec.name == 'student_fp16'
+    assert (spec.name, spec.metrics) == ('student_fp16', {})
     assert spec.canonical_focal_px == load_spec(SHIPPED_MODEL).canonical_focal_px

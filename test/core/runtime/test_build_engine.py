@@ -34,6 +34,13 @@ def test_options_reach_the_builder(opened, tmp_path):
     assert [(str(path), *rest) for name, path, *rest in opened] == [('a.onnx', 6, tmp_path)]
 
 
+def test_half_precision_is_written_first_and_built(opened, tmp_path, capsys):
+    folder = tmp_path / 'models'
+    assert main(['--float16', str(folder), '--cache', str(tmp_path)]) == 0
+    assert [path for _, path, *_ in opened] == [folder / 'student.fp16.onnx']
+    assert f'model in half precision: {folder}/student.fp16.onnx\n' in capsys.readouterr().out
+
+
 def test_progress_is_printed_by_quarters_into_a_log(opened, tmp_path, capsys):
     main(['--cache', str(tmp_path)])
     printed = capsys.readouterr()
