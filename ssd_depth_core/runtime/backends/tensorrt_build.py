@@ -123,7 +123,7 @@ def build_plan(
     config.builder_optimization_level = options.optimization_level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # for `trtexec` and the inspector
     config.clear_flag(trt.BuilderFlag.TF32)
-    if hasattr(trt.BuilderFlag, 'STRICT_NANS'):  # since 10.5; faults are found by comparing
+    if hasattr(trt.BuilderFlag, 'STRICT_NANS'):  # not in 10.3; faults are found by comparing
         config.set_flag(trt.BuilderFlag.STRICT_NANS)
     if options.compute_capabilities:
         config.num_compute_capabilities = len(options.compute_capabilities)
