@@ -348,7 +348,7 @@ def build_network(
         )
     shapes = network_shapes(spec, options) if is_free else {}
     model = metric_graph(network, spec).SerializeToString()
-    return build_plan(library, model, str(path.name), shapes, options, progress)
+    return build_plan(library, model, path.name, shapes, options, progress)
 
 
 def build_pictures(
