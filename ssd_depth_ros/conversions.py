@@ -5,6 +5,7 @@ cv_bridge copies once more than needed and its builds have broken on newer NumPy
 """
 
 from array import array
+import math
 import struct
 import sys
 from typing import Any
@@ -132,12 +133,46 @@ class ImageWriter:
 
     Assigning a NumPy array to `data` costs half a second a full image, a fresh message
     several milliseconds; copying into the memory of the last message costs well below one.
+    `publish` serialises before it returns, so that the memory is free for the next image then.
     """
 
     def __init__(self) -> None:
         """Start without memory; the first write takes it."""
         self._message = Image()
         self._pixels: NDArray[Any] = np.empty(0, np.uint8)
+
+    def pixels(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Give the memory of the message, to be filled in place of a `write`.
+
+        Args:
+            shape: (h, w) or (h, w, channels).
+            dtype: Of a value.
+
+        Returns:
+            A view, with what was written last where shape and type are those of before.
+        """
+        if (shape, np.dtype(dtype)) != (self._pixels.shape, self._pixels.dtype):
+            num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+            self._message = Image(height=shape[0], width=shape[1])
+            self._message.step = num_bytes // shape[0]
+            self._message.is_bigendian = int(sys.byteorder == 'big')
+            self._message.data = array('B', bytes(num_bytes))
+            # The setter copies, so the view must be of what it kept.
+            self._pixels = np.frombuffer(self._message.data, dtype).reshape(shape)
+        return self._pixels
+
+    def message(self, header: Header, encoding: str) -> Image:
+        """Give the message with what is in `pixels`.
+
+        Args:
+            header: Of the message.
+            encoding: ROS name, e.g. `32FC1`, that fits the pixels.
+
+        Returns:
+            The message, valid until its pixels are written again.
+        """
+        self._message.header, self._message.encoding = header, encoding
+        return self._message
 
     def write(self, header: Header, encoding: str, pixels: NDArray[np.generic]) -> Image:
         """Fill the message.
@@ -150,13 +185,5 @@ class ImageWriter:
         Returns:
             The message, valid until the next write.
         """
-        if (pixels.shape, pixels.dtype) != (self._pixels.shape, self._pixels.dtype):
-            self._message = Image(height=pixels.shape[0], width=pixels.shape[1])
-            self._message.step = pixels.nbytes // pixels.shape[0]
-            self._message.is_bigendian = int(sys.byteorder == 'big')
-            self._message.data = array('B', bytes(pixels.nbytes))
-            # The setter copies, so the view must be of what it kept.
-            self._pixels = np.frombuffer(self._message.data, pixels.dtype).reshape(pixels.shape)
-        self._message.header, self._message.encoding = header, encoding
-        np.copyto(self._pixels, pixels)
-        return self._message
+        np.copyto(self.pixels(pixels.shape, pixels.dtype), pixels)
+        return self.message(header, encoding)

@@ -50,13 +50,20 @@ class Frame:
 class Outputs:
     """Publish frames on the topics that are switched on and subscribed to."""
 
-    def __init__(self, node: LifecycleNode, parameters: Parameters, has_confidence: bool) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        parameters: Parameters,
+        has_confidence: bool,
+        camera: str = '',
+    ) -> None:
         """Advertise.
 
         Args:
             node: Who publishes.
             parameters: Whose `publish` group says what.
             has_confidence: Whether the model gives confidence; else it is not advertised.
+            camera: Name that the topics have after the node's; empty for none.
         """
         switches = parameters.publish
         on = {
@@ -73,7 +80,7 @@ class Outputs:
                 if on[name]:
                     self._publishers[name] = node.create_lifecycle_publisher(
                         kind,
-                        topic,
+                        topic.replace('~/', f'~/{camera}/') if camera else topic,
                         OUTPUT_QOS,
                         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
                     )
@@ -82,6 +89,8 @@ class Outputs:
             raise
         self._images = {name: ImageWriter() for name in ('depth', 'confidence', 'colormap')}
         self._points = PointCloudWriter()
+        self._metres = np.empty((0, 0), np.float32)
+        self._mask = np.empty((0, 0), np.bool_)
         self._next_points_s = 0.0
 
     def destroy(self) -> None:
@@ -109,27 +118,64 @@ class Outputs:
         wanted = {name for name, count in counts if count or not parameters.lazy}
         if 'points' in wanted and not self._points_are_due(parameters.points.max_rate):
             wanted.remove('points')
-        depth, confidence, K = _at_output_size(frame, parameters)
+        size = frame.prediction.depth.shape
+        if parameters.output_size == 'input':
+            size = frame.calibration.size
+        confidence = self._confidence(frame, size)
+        depth = self._depth(frame, size, confidence, parameters)
         header = frame.header
         if 'depth' in wanted:
-            coded = depth if parameters.depth_encoding == '32FC1' else millimetres(depth)
-            self._send('depth', self._image('depth', header, parameters.depth_encoding, coded))
+            writer = self._images['depth']
+            if parameters.depth_encoding == '32FC1':
+                self._send('depth', writer.message(header, '32FC1'))
+            else:
+                self._send('depth', writer.write(header, '16UC1', millimetres(depth)))
         if 'camera_info' in wanted:
-            self._send('camera_info', frame.calibration.camera_info(header, depth.shape))
+            self._send('camera_info', frame.calibration.camera_info(header, size))
         if 'confidence' in wanted:
             assert confidence is not None
-            self._send('confidence', self._image('confidence', header, '32FC1', confidence))
+            self._send('confidence', self._images['confidence'].message(header, '32FC1'))
         if 'colormap' in wanted:
             colours = colorize(depth)[..., ::-1]
-            self._send('colormap', self._image('colormap', header, 'bgr8', colours))
+            self._send('colormap', self._images['colormap'].write(header, 'bgr8', colours))
         if 'points' in wanted:
             cloud = self._points.write(
-                header, depth, K, parameters.points, confidence=confidence, image=frame.image
+                header,
+                depth,
+                resize_intrinsics(frame.calibration.intrinsics, frame.calibration.size, size),
+                parameters.points,
+                confidence=confidence,
+                image=frame.image,
             )
             self._send('points', cloud)
 
-    def _image(self, name: str, header: Header, encoding: str, pixels: NDArray[Any]) -> Image:
-        return self._images[name].write(header, encoding, pixels)
+    def _confidence(self, frame: Frame, size: tuple[int, int]) -> NDArray[np.float32] | None:
+        """Write confidence into its message."""
+        confidence = frame.prediction.confidence
+        if confidence is None:
+            return None
+        return _resized(confidence, self._images['confidence'].pixels(size, np.float32))
+
+    def _depth(
+        self,
+        frame: Frame,
+        size: tuple[int, int],
+        confidence: NDArray[np.float32] | None,
+        parameters: Parameters,
+    ) -> NDArray[np.float32]:
+        """Write depth [m], doubtful depth masked, into its message where that holds metres."""
+        if self._mask.shape != size:
+            self._metres, self._mask = np.empty(size, np.float32), np.empty(size, np.bool_)
+        in_metres = parameters.depth_encoding == '32FC1'
+        out = self._images['depth'].pixels(size, np.float32) if in_metres else self._metres
+        depth = _resized(frame.prediction.depth, out)
+        if parameters.far_value == 'infinite':
+            # The predictor raises on faults of the network, so that NaN is beyond range alone.
+            np.copyto(depth, np.inf, where=np.isnan(depth, out=self._mask))
+        if parameters.min_confidence > 0 and confidence is not None:
+            doubtful = np.less(confidence, parameters.min_confidence, out=self._mask)
+            np.copyto(depth, np.nan, where=doubtful)
+        return depth
 
     def _send(self, name: str, message: Any) -> None:
         self._publishers[name].publish(message)
@@ -144,24 +190,10 @@ class Outputs:
         return True
 
 
-def _at_output_size(
-    frame: Frame, parameters: Parameters
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64]]:
-    """Give depth, confidence and K at the size to publish, doubtful depth masked."""
-    depth, confidence = frame.prediction.depth, frame.prediction.confidence
-    size = frame.calibration.size
-    if parameters.output_size == 'input':
-        depth = _enlarged(depth, size)
-        confidence = None if confidence is None else _enlarged(confidence, size)
-    if parameters.far_value == 'infinite':
-        # The predictor raises on faults of the network, so that NaN is beyond range alone.
-        depth = np.where(np.isnan(depth), np.float32(np.inf), depth)
-    if parameters.min_confidence > 0 and confidence is not None:
-        depth = np.where(confidence >= parameters.min_confidence, depth, np.float32(np.nan))
-    K = resize_intrinsics(frame.calibration.intrinsics, size, depth.shape)
-    return depth, confidence, K
-
-
-def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def _resized(values: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
     """Repeat the nearest value: interpolation would hang points between near and far objects."""
-    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    if values.shape == out.shape:
+        np.copyto(out, values)
+    else:
+        cv2.resize(values, out.shape[::-1], dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
+    return out

@@ -1,4 +1,5 @@
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -103,6 +104,27 @@ def test_colour_follows_a_larger_image():
     assert bytes(cloud.data) == bytes(write(PointsParameters(fields='xyzrgb')).data)
 
 
+@pytest.mark.parametrize('image_size', [(24, 32), (6, 8), (3, 4)])
+@pytest.mark.parametrize('stride', [1, 2, 3])
+def test_colour_is_that_of_the_image_where_the_point_lies(image_size, stride):
+    height, width = image_size
+    # Red rises with the column's centre and green with the row's, whatever the size.
+    columns = 240 * (np.arange(width) + 0.5) / width
+    rows = 240 * (np.arange(height) + 0.5) / height
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.rint(columns), np.rint(rows)[:, None]
+    depth = np.ones((12, 16), np.float32)
+    settings = PointsParameters(fields='xyzrgb', stride=stride)
+    cloud = PointCloudWriter().write(Header(), depth, K, settings, image=image)
+    packed = np.frombuffer(cloud.data, np.uint32).reshape(cloud.height, cloud.width, 4)[..., 3]
+    v, u = np.mgrid[0:12:stride, 0:16:stride]
+    # Half a pixel of the image, which has one colour, and the rounding.
+    red, green = (packed >> 16) & 255, (packed >> 8) & 255
+    np.testing.assert_allclose(red, 15 * (u + 0.5), atol=120 / width + 0.51)
+    np.testing.assert_allclose(green, 20 * (v + 0.5), atol=120 / height + 0.51)
+    assert not (packed >> 24).any()
+
+
 def test_intensity_is_the_confidence():
     points = floats(write(PointsParameters(fields='xyzi')))
     np.testing.assert_array_equal(points[..., 3], CONFIDENCE)
@@ -138,3 +160,59 @@ def test_sensor_msgs_py_reads_the_same_points(organized):
     read = point_cloud2.read_points_numpy(message, ('x', 'y', 'z'), skip_nans=True)
     expected = floats(message).reshape(-1, 3)
     np.testing.assert_array_equal(read, expected[np.isfinite(expected[:, 2])])
+
+
+def test_flat_road_lies_at_the_height_of_the_camera():
+    height_m, (rows, columns) = 1.5, (24, 40)
+    road_K = np.array([[50.0, 0, 19.5], [0, 55.0, 3.25], [0, 0, 1]])
+    v = np.arange(4, rows)
+    depth = np.full((rows, columns), NAN, np.float32)
+    depth[4:] = (height_m * 55.0 / (v - 3.25))[:, None]
+    for stride in (1, 2, 3):
+        settings = dataclasses.replace(XYZ, organized=False, stride=stride)
+        points = floats(PointCloudWriter().write(Header(), depth, road_K, settings))[0]
+        assert len(points) == np.isfinite(depth[::stride, ::stride]).sum()
+        np.testing.assert_allclose(points[:, 1], height_m, rtol=1e-6)
+        u = np.arange(0, columns, stride)
+        nearest = points[points[:, 2] == points[:, 2].min()]
+        np.testing.assert_allclose(nearest[:, 0], (u - 19.5) / 50.0 * nearest[:, 2], rtol=1e-6)
+
+
+def test_unknown_is_nan_in_every_coordinate_and_colour_stays():
+    points = floats(write(PointsParameters(fields='xyzi', max_range=4.0)))
+    unknown = np.isnan(points[..., 2])
+    np.testing.assert_array_equal(unknown, [[0, 0, 0, 1], [1, 1, 1, 1]])
+    assert np.isnan(points[unknown, :3]).all()
+    np.testing.assert_array_equal(points[..., 3], CONFIDENCE)
+
+
+def test_list_follows_the_number_of_known_points():
+    writer, settings = PointCloudWriter(), PointsParameters(organized=False)
+    for depth, count in ((DEPTH, 6), (np.full((2, 4), NAN, np.float32), 0), (abs(DEPTH) / 2, 6)):
+        message = write(settings, writer, depth)
+        assert (message.width, len(message.data)) == (count, 16 * count)
+        assert message.row_step == len(message.data)
+
+
+@pytest.mark.parametrize('fields', ['xyz', 'xyzrgb', 'xyzi'])
+@pytest.mark.parametrize('stride', [1, 2])
+def test_second_organised_cloud_takes_no_memory(fields, stride):
+    settings = PointsParameters(
+        fields=fields, stride=stride, min_range=1.0, max_range=50.0, min_confidence=0.5
+    )
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0, 60, (384, 640)).astype(np.float32)
+    confidence = rng.uniform(0, 1, depth.shape).astype(np.float32)
+    image = rng.integers(0, 256, (450, 800, 3), np.uint8)
+    writer, header = PointCloudWriter(), Header()
+
+    def once():
+        writer.write(header, depth, K, settings, confidence=confidence, image=image)
+
+    once()
+    tracemalloc.start()
+    once()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The smallest array of a value a point would be 61 kB; NumPy's own buffers are 33 kB.
+    assert peak < 50_000
