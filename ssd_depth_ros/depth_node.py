@@ -35,6 +35,7 @@ from ssd_depth_core.model_spec import ModelSpec
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_ros.camera_info import CameraInfoCache
 from ssd_depth_ros.diagnostics import Health, status_of
+from ssd_depth_ros.memory import keep_large_blocks
 from ssd_depth_ros.outputs import Outputs
 from ssd_depth_ros.parameters import declare_parameters, Parameters
 from ssd_depth_ros.pipeline import Pipeline, Received
@@ -412,6 +413,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 after an interrupt, 1 where parameters are wrong.
     """
+    keep_large_blocks()
     rclpy.init(args=args)
     try:
         node = DepthNode()
