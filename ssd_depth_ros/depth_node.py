@@ -35,6 +35,7 @@ from ssd_depth_core.model_spec import ModelSpec
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_ros.camera_info import CameraInfoCache
 from ssd_depth_ros.diagnostics import Health, status_of
+from ssd_depth_ros.loading import Loading
 from ssd_depth_ros.memory import keep_large_blocks
 from ssd_depth_ros.outputs import Outputs
 from ssd_depth_ros.parameters import declare_parameters, Parameters
@@ -99,6 +100,7 @@ class DepthNode(LifecycleNode):
         self._state = 'unconfigured'
         self.failure = ''
         """Which transition failed last, and why; empty once the node has been configured since."""
+        self._loading = ''
         self._predictor: DepthPredictor | None = None
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
@@ -130,6 +132,7 @@ class DepthNode(LifecycleNode):
         Returns:
             SUCCESS; ERROR where it fails, as do all the others.
         """
+        self._state = 'configuring'
         self._configure()
         self.failure = ''
         self._state = 'inactive'
@@ -247,10 +250,7 @@ class DepthNode(LifecycleNode):
     def _configure(self) -> None:
         parameters = self.parameters
         started = time.monotonic()
-        predictor = DepthPredictor.load(
-            parameters.model or None, parameters.backend, parameters.num_threads or None
-        )
-        predictor.warm_up()
+        predictor = self._load(parameters)
         _check_confidence(predictor.spec, parameters)
         self._predictor = predictor
         self._outputs = Outputs(self, parameters, predictor.spec.has_confidence)
@@ -263,6 +263,30 @@ class DepthNode(LifecycleNode):
             f'model {spec.name} at {spec.input_width}x{spec.input_height} on '
             f'{predictor.backend_name}, loaded in {time.monotonic() - started:.1f} s'
         )
+
+    def _load(self, parameters: Parameters) -> DepthPredictor:
+        """Load the model; the diagnostics go on, though the executor's thread waits here."""
+
+        def load() -> DepthPredictor:
+            predictor = DepthPredictor.load(
+                parameters.model or None, parameters.backend, parameters.num_threads or None
+            )
+            predictor.warm_up()
+            return predictor
+
+        started = time.monotonic()
+        loading = Loading(load)
+        try:
+            while not loading.wait(DIAGNOSTICS_PERIOD_S):
+                if not self.context.ok():
+                    raise RuntimeError('ROS was shut down while the model was being loaded')
+                seconds = time.monotonic() - started
+                model = parameters.model or 'the shipped student'
+                self._loading = f'BUILDING or loading {model}, for {seconds:.0f} s'
+                self._publish_diagnostics()
+        finally:
+            self._loading = ''
+        return loading.result()
 
     def _release(self) -> None:
         if self._outputs is not None:
@@ -365,6 +389,7 @@ class DepthNode(LifecycleNode):
         fault, fault_s = (worker and worker.last_fault) or ('', -math.inf)
         health = Health(
             state=self._state,
+            loading=self._loading,
             failure=self.failure,
             fault=fault,
             fault_age_s=now - fault_s,

@@ -16,6 +16,8 @@ class Health:
 
     state: str
     """Label of the lifecycle state."""
+    loading: str = ''
+    """What takes its time in the transition under way; empty where nothing does."""
     failure: str = ''
     """Which transition failed last, and why; empty if none did."""
     fault: str = ''
@@ -68,6 +70,8 @@ def status_of(
 
 
 def _judge(health: Health, report: Report | None) -> tuple[bytes, str]:
+    if health.loading:
+        return DiagnosticStatus.OK, health.loading
     if health.failure:
         return DiagnosticStatus.ERROR, health.failure
     if report is None:

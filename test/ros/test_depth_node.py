@@ -3,6 +3,7 @@
 from pathlib import Path
 import re
 import signal
+from threading import Event
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from ssd_depth_core.runtime.predictor import DepthPredictor
 
 pytestmark = pytest.mark.ros
 
@@ -298,6 +300,66 @@ def node_here(model):
     node.stop()
     node.destroy_node()
     rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def node_to_configure(model, monkeypatch):
+    """A node in this process, unconfigured, that tells its diagnostics often."""
+    import rclpy
+    from ssd_depth_ros import depth_node
+
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setattr(depth_node, 'DIAGNOSTICS_PERIOD_S', 0.02)
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    overrides = [
+        rclpy.Parameter(name, value=value)
+        for name, value in (('model', str(model)), ('backend', 'onnxruntime'))
+    ]
+    node = depth_node.DepthNode(context=context, parameter_overrides=overrides)
+    yield node
+    node.stop()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_diagnostics_go_on_while_the_model_is_loaded(node_to_configure, model, monkeypatch):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    told, load = [], DepthPredictor.load
+    enough = Event()
+
+    def publish(message):
+        told.append(message.status[0])
+        if len(told) == 3:
+            enough.set()
+
+    def load_slowly(*arguments):
+        assert enough.wait(20)
+        return load(*arguments)
+
+    monkeypatch.setattr(node_to_configure._diagnostics, 'publish', publish)
+    monkeypatch.setattr(DepthPredictor, 'load', load_slowly)
+    assert node_to_configure.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert all(dict_of(status)['state'] == 'configuring' for status in told)
+    assert all(status.level == DiagnosticStatus.OK for status in told)
+    assert told[0].message == f'BUILDING or loading {model}, for 0 s'
+
+
+def test_end_of_ros_does_not_wait_for_the_model(node_to_configure, monkeypatch):
+    go_on = Event()
+
+    def load_for_ever(*_):
+        node_to_configure.context.shutdown()
+        go_on.wait(60)
+
+    monkeypatch.setattr(DepthPredictor, 'load', load_for_ever)
+    # rclpy cannot tell the new state to anybody any more; `main` ends without a word on it.
+    with pytest.raises(RuntimeError):
+        node_to_configure.trigger_configure()
+    assert not go_on.is_set()
+    assert 'ROS was shut down' in node_to_configure.failure
+    go_on.set()
 
 
 @pytest.mark.parametrize('error', [OSError('no such device'), KeyError('gone')])
