@@ -1,5 +1,7 @@
 """Depth for one camera: ros2 launch ssd_depth_ros depth.launch.py image:=/cam_front/image_rect.
 
+For several in one node: cameras:=cam_front,cam_left image:=image_rect.
+
 The picture must be rectified; image_proc's rectify_node makes image_rect of a driver's image_raw.
 
 This file drives the node's lifecycle (configure, then activate) instead of leaving it to the
@@ -30,7 +32,7 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 PACKAGE = 'ssd_depth_ros'
 SWITCH = ['true', 'false']
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-RECORDED = ('depth/image', 'depth/camera_info', 'confidence/image', 'stats')
+RECORDED = ('depth/image', 'depth/camera_info', 'confidence/image')
 SHOWN = ('depth/image', 'depth/camera_info', 'depth/colormap', 'points')
 
 
@@ -41,7 +43,13 @@ def generate_launch_description() -> LaunchDescription:
         For `ros2 launch`.
     """
     arguments = [
-        ('image', 'image', 'image topic; with the suffix /compressed, that kind alone'),
+        ('cameras', '', 'names of several cameras, as in cam_front,cam_left; empty for one'),
+        (
+            'image',
+            'image',
+            'image topic, below the name of each of several cameras; with the suffix /compressed, '
+            'that kind alone',
+        ),
         ('camera_info', '', 'camera_info topic; empty takes the sibling of the image topic'),
         ('params_file', '', 'YAML of parameters; empty takes the one of this package'),
         ('model', '', '.onnx file; empty keeps what params_file says'),
@@ -50,7 +58,7 @@ def generate_launch_description() -> LaunchDescription:
         ('name', 'depth_node', 'name of the node'),
         ('use_sim_time', 'auto', 'take time from /clock; auto does where there is a bag'),
         ('log_level', 'info', 'least level that the node logs'),
-        ('rviz', 'false', 'show colours, depth and points'),
+        ('rviz', 'false', 'show colours, depth and points, of the first camera'),
         ('fixed_frame', 'cam_front', "frame that RViz shows: any of TF, or the image's own"),
         ('bag', '', 'bag to play once the node is active'),
         ('rate', '1.0', 'speed of the bag'),
@@ -85,10 +93,16 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     uses_sim_time = bool(values['bag']) if sim_time == 'auto' else sim_time == 'true'
     environment = _environment(share) if values['shm'] == 'true' else {}
     image = values['image'].removesuffix('/compressed')
+    info = values['camera_info'] or _sibling(image)
+    cameras = [name.strip() for name in values['cameras'].split(',') if name.strip()]
     # What is empty here is left to the file.
-    overrides = {key: values[key] for key in ('model', 'backend') if values[key]}
+    overrides: dict[str, str | list[str]] = {
+        key: values[key] for key in ('model', 'backend') if values[key]
+    }
     if image != values['image']:
         overrides['transport'] = 'compressed'
+    if cameras:
+        overrides['cameras'] = cameras
     node = LifecycleNode(
         package=PACKAGE,
         executable='depth_node',
@@ -99,9 +113,13 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             overrides | {'use_sim_time': uses_sim_time, 'autostart': False},
         ],
         remappings=[
-            ('image', image),
-            ('image/compressed', f'{image}/compressed'),
-            ('camera_info', values['camera_info'] or _sibling(image)),
+            (f'{prefix}{name}', _below(prefix, topic))
+            for prefix in _prefixes(cameras)
+            for name, topic in (
+                ('image', image),
+                ('image/compressed', f'{image}/compressed'),
+                ('camera_info', info),
+            )
         ],
         arguments=['--ros-args', '--log-level', values['log_level']],
         additional_env=environment,
@@ -110,7 +128,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     private = '/'.join(('', *filter(None, values['namespace'].split('/')), values['name']))
     when_active: list[LaunchDescriptionEntity] = []
     if values['record']:
-        when_active.append(_recorder(values, private, uses_sim_time))
+        when_active.append(_recorder(values, private, cameras, uses_sim_time))
     if values['bag']:
         when_active.append(_player(values, environment))
     return [
@@ -118,7 +136,11 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         _once(node, 'configuring', 'inactive', [_activate(node)]),
         _once(node, 'activating', 'active', when_active),
         node,
-        *([_rviz(values, share, private, uses_sim_time)] if values['rviz'] == 'true' else []),
+        *(
+            [_rviz(values, share, private, cameras, uses_sim_time)]
+            if values['rviz'] == 'true'
+            else []
+        ),
     ]
 
 
@@ -126,6 +148,20 @@ def _sibling(image: str) -> str:
     """Name the camera_info of an image topic as image_transport does."""
     parent, slash, _ = image.rpartition('/')
     return f'{parent}{slash}camera_info'
+
+
+def _prefixes(cameras: list[str]) -> list[str]:
+    """Tell what the topics of each camera begin with."""
+    return [f'{camera}/' for camera in cameras] or ['']
+
+
+def _below(prefix: str, topic: str) -> str:
+    if prefix and topic.startswith('/'):
+        raise RuntimeError(
+            f'image and camera_info must be relative where cameras are given, got {topic}; '
+            f'the topics are then {prefix}... and so on'
+        )
+    return f'{prefix}{topic}'
 
 
 def _environment(share: Path) -> dict[str, str]:
@@ -175,19 +211,25 @@ def _player(values: dict[str, str], environment: dict[str, str]) -> ExecuteProce
     )
 
 
-def _recorder(values: dict[str, str], private: str, uses_sim_time: bool) -> ExecuteProcess:
+def _recorder(
+    values: dict[str, str], private: str, cameras: list[str], uses_sim_time: bool
+) -> ExecuteProcess:
+    topics = [f'{prefix}{topic}' for prefix in _prefixes(cameras) for topic in RECORDED]
     return ExecuteProcess(
         cmd=[
             *('ros2', 'bag', 'record', '--output', values['record'], '--storage', 'mcap'),
             *('--storage-preset-profile', 'zstd_fast'),
             *(['--use-sim-time'] if uses_sim_time else []),
-            *('--topics', *(f'{private}/{topic}' for topic in RECORDED), '/diagnostics'),
+            *('--topics', *(f'{private}/{topic}' for topic in (*topics, 'stats')), '/diagnostics'),
         ],
         output='screen',
     )
 
 
-def _rviz(values: dict[str, str], share: Path, private: str, uses_sim_time: bool) -> Node:
+def _rviz(
+    values: dict[str, str], share: Path, private: str, cameras: list[str], uses_sim_time: bool
+) -> Node:
+    first = _prefixes(cameras)[0]
     return Node(
         package='rviz2',
         executable='rviz2',
@@ -196,6 +238,6 @@ def _rviz(values: dict[str, str], share: Path, private: str, uses_sim_time: bool
             *('-f', values['fixed_frame']),
         ],
         parameters=[{'use_sim_time': uses_sim_time}],
-        # The display file names the topics of a node with the default name.
-        remappings=[(f'/depth_node/{topic}', f'{private}/{topic}') for topic in SHOWN],
+        # The display file names the topics of a node with the default name and one camera.
+        remappings=[(f'/depth_node/{topic}', f'{private}/{first}{topic}') for topic in SHOWN],
     )

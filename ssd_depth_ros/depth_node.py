@@ -1,7 +1,8 @@
 """The lifecycle node: parameters, messages and timing round `ssd_depth_core.runtime`.
 
-The executor's one thread receives; it leaves images in a one-slot mailbox. One worker thread takes
-the newest, and decodes, predicts and publishes it. So a slow network makes frames fewer, not late.
+The executor's one thread receives; it leaves images in a mailbox with one slot a camera. The
+worker takes the newest of each, decodes, predicts and publishes them. So a slow network makes
+frames fewer, not late.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import time
 import traceback
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -27,35 +28,19 @@ from rclpy.lifecycle import (
     TransitionCallbackReturn,
 )
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ssd_depth_core.model_spec import ModelSpec
 from ssd_depth_core.runtime.predictor import DepthPredictor
-from ssd_depth_ros.camera_info import CameraInfoCache
-from ssd_depth_ros.diagnostics import Health, status_of
+from ssd_depth_ros.camera import Camera
+from ssd_depth_ros.diagnostics import Health, status_of, summary_of
+from ssd_depth_ros.inputs import Inputs
 from ssd_depth_ros.loading import Loading
 from ssd_depth_ros.memory import keep_large_blocks
 from ssd_depth_ros.outputs import Outputs
 from ssd_depth_ros.parameters import declare_parameters, Parameters
-from ssd_depth_ros.pipeline import Pipeline, Received
 from ssd_depth_ros.worker import Worker
 
 DIAGNOSTICS_PERIOD_S = 1.0
-IMAGE_QUEUE = 5
-"""Images the middleware holds. The executor empties it at once into the mailbox, where old images
-are dropped and counted; in a queue of one the middleware would drop some that nobody counts."""
-SILENCE_S = 5.0
-"""Without an image, until both kinds are listened to again: longer than a camera's hiccup."""
-TRANSPORTS = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compressed')}
-# Reliable, because a best-effort reader is not sent what was said before.
-LATCHED_QOS = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
-OVERRIDABLE = QoSOverridingOptions.with_default_policies
 USER_ERRORS = (ImportError, OSError, RuntimeError, ValueError)
 """What a wrong model, parameter or QoS override raises in a transition; others are bugs."""
 Transition = Callable[['DepthNode', LifecycleState], TransitionCallbackReturn]
@@ -80,7 +65,7 @@ def _guarded(step: Transition) -> Transition:
 
 
 class DepthNode(LifecycleNode):
-    """Publish depth for a camera.
+    """Publish depth for one camera or several.
 
     `configure` loads the model and advertises, `activate` subscribes and starts the worker,
     `deactivate` and `cleanup` undo that. Where one of them fails, the node undoes all and is
@@ -102,12 +87,9 @@ class DepthNode(LifecycleNode):
         """Which transition failed last, and why; empty once the node has been configured since."""
         self._loading = ''
         self._predictor: DepthPredictor | None = None
-        self._outputs: Outputs | None = None
+        self._outputs: dict[str, Outputs] = {}
+        self._inputs: dict[str, Inputs] = {}
         self._worker: Worker | None = None
-        self._cameras = CameraInfoCache()
-        self._camera_topics: list[Subscription] = []
-        self._image_topics: dict[type, Subscription] = {}
-        self._last_image_s = math.inf
         self._stats: LifecyclePublisher | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # The period is of wall time: a paused bag must not look like a dead node.
@@ -150,22 +132,15 @@ class DepthNode(LifecycleNode):
         """
         # The publishers first: what comes in from here on may go out at once.
         result = super().on_activate(state)
-        assert self._predictor is not None
-        assert self._outputs is not None
-        self._cameras = CameraInfoCache()
+        predictor = self._predictor
+        assert predictor is not None
         self._worker = Worker(
-            Pipeline(
-                self._predictor,
-                self._cameras,
-                self._outputs,
-                self.get_logger(),
-                self.resolve_topic_name('camera_info'),
-            ),
+            [Camera(self, *item, predictor.spec) for item in self._outputs.items()],
+            predictor,
             lambda: self.parameters,
-            self,
         )
-        self._last_image_s = time.monotonic()
-        self._subscribe()
+        for name, camera in self._worker.cameras.items():
+            self._inputs[name] = Inputs(self, camera, lambda: self.parameters, self._worker.submit)
         self._state = 'active'
         return result
 
@@ -239,10 +214,10 @@ class DepthNode(LifecycleNode):
                 return
 
     def stop(self) -> None:
-        """Unsubscribe and end the worker thread, whatever the state."""
-        for subscription in (*self._camera_topics, *self._image_topics.values()):
-            self.destroy_subscription(subscription)
-        self._camera_topics, self._image_topics = [], {}
+        """Unsubscribe and end the worker's threads, whatever the state."""
+        for inputs in self._inputs.values():
+            inputs.destroy()
+        self._inputs = {}
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -253,10 +228,15 @@ class DepthNode(LifecycleNode):
         predictor = self._load(parameters)
         _check_confidence(predictor.spec, parameters)
         self._predictor = predictor
-        self._outputs = Outputs(self, parameters, predictor.spec.has_confidence)
+        for name in parameters.cameras:
+            has_confidence = predictor.spec.has_confidence
+            self._outputs[name] = Outputs(self, parameters, has_confidence, name)
         if parameters.publish.stats:
             self._stats = self.create_lifecycle_publisher(
-                DiagnosticArray, '~/stats', 10, qos_overriding_options=OVERRIDABLE()
+                DiagnosticArray,
+                '~/stats',
+                10,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
         spec = predictor.spec
         self.get_logger().info(
@@ -289,73 +269,11 @@ class DepthNode(LifecycleNode):
         return loading.result()
 
     def _release(self) -> None:
-        if self._outputs is not None:
-            self._outputs.destroy()
+        for outputs in self._outputs.values():
+            outputs.destroy()
         if self._stats is not None:
             self.destroy_lifecycle_publisher(self._stats)
-        self._predictor = self._outputs = self._stats = None
-
-    def _subscribe(self) -> None:
-        self._listen_for_images()
-        self._camera_topics.append(
-            self.create_subscription(
-                CameraInfo,
-                'camera_info',
-                self._cameras.add,
-                QoSProfile(depth=2 * IMAGE_QUEUE, reliability=self._reliability()),
-                qos_overriding_options=OVERRIDABLE(),
-            )
-        )
-        self._ask_for_latched_camera_info()
-
-    def _listen_for_images(self) -> None:
-        """Subscribe to each kind of image that is wanted and not yet subscribed to."""
-        for name, (kind, topic) in TRANSPORTS.items():
-            if self.parameters.transport in ('auto', name) and kind not in self._image_topics:
-                self._image_topics[kind] = self.create_subscription(
-                    kind,
-                    topic,
-                    self._on_image,
-                    QoSProfile(depth=IMAGE_QUEUE, reliability=self._reliability()),
-                    qos_overriding_options=OVERRIDABLE(),
-                )
-
-    def _reliability(self) -> ReliabilityPolicy:
-        reliable = self.parameters.input_qos == 'reliable'
-        return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-
-    def _ask_for_latched_camera_info(self) -> None:
-        """Ask once, and only where a publisher latches, for what it said before we subscribed.
-
-        Asked of an ordinary camera, the question does not match and both sides log a warning.
-        """
-        if len(self._camera_topics) > 1 or not self._cameras.is_empty:
-            return
-        topic = self.resolve_topic_name('camera_info')
-        if any(_latches(info.qos_profile) for info in self.get_publishers_info_by_topic(topic)):
-            self._camera_topics.append(
-                self.create_subscription(CameraInfo, 'camera_info', self._cameras.add, LATCHED_QOS)
-            )
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        assert self._worker is not None  # there are no subscriptions unless active
-        assert self._outputs is not None
-        self._last_image_s = time.monotonic()
-        if len(self._image_topics) > 1:
-            self._keep_only(type(message))
-        self._worker.statistics.received()
-        if self.parameters.lazy and not any(self._outputs.subscribers().values()):
-            self._worker.statistics.skipped()
-            return
-        self._worker.submit(Received(message=message, at_s=self._last_image_s))
-
-    def _keep_only(self, kind: type) -> None:
-        """Leave the kind of image that did not come first, or every picture would come twice."""
-        for other in [other for other in self._image_topics if other is not kind]:
-            self.destroy_subscription(self._image_topics.pop(other))
-        self.get_logger().info(
-            f'images come on {self._image_topics[kind].topic_name} as sensor_msgs/{kind.__name__}'
-        )
+        self._outputs, self._predictor, self._stats = {}, None, None
 
     def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         try:
@@ -372,51 +290,60 @@ class DepthNode(LifecycleNode):
 
     def _on_clock_jump(self, _: Any) -> None:
         if self._worker is not None:
-            self._worker.statistics.reset_window()
+            for camera in self._worker.cameras.values():
+                camera.statistics.reset_window()
 
     def _on_timer(self) -> None:
-        if self._worker is not None:
-            # Publishers may be found, or started, at any time after us.
-            self._ask_for_latched_camera_info()
-            # The camera may have been started anew with its other kind of image.
-            if time.monotonic() - self._last_image_s > SILENCE_S:
-                self._listen_for_images()
+        for inputs in self._inputs.values():
+            inputs.look_again()
         self._publish_diagnostics()
 
     def _publish_diagnostics(self) -> None:
-        now = time.monotonic()
-        worker = self._worker
-        fault, fault_s = (worker and worker.last_fault) or ('', -math.inf)
-        health = Health(
-            state=self._state,
-            loading=self._loading,
-            failure=self.failure,
-            fault=fault,
-            fault_age_s=now - fault_s,
-            silence_s=now - self._last_image_s,
-            image_topics=tuple(topic.topic_name for topic in self._image_topics.values()),
-            subscribers=self._outputs.subscribers() if self._outputs else {},
-            range_m=worker.range_m if worker else None,
-        )
-        status = status_of(
-            f'{self.get_fully_qualified_name()}: depth',
-            self._hardware_id(),
-            health,
-            worker.report() if worker else None,
-        )
-        message = DiagnosticArray(status=[status])
+        message = DiagnosticArray(status=self._statuses())
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
         if self._stats is not None:
             self._stats.publish(message)
 
+    def _statuses(self) -> list[DiagnosticStatus]:
+        """Judge the only camera; where cameras have names, the whole and then each of them."""
+        name, hardware_id = f'{self.get_fully_qualified_name()}: depth', self._hardware_id()
+        cameras = self.parameters.cameras
+        worker = self._worker
+        reports = {camera: worker.report(camera) if worker else None for camera in cameras}
+        statuses = {
+            camera: status_of(
+                f'{name} {camera}'.strip(), hardware_id, self._health(camera), report
+            )
+            for camera, report in reports.items()
+        }
+        if cameras == ('',):
+            return [statuses['']]
+        calls = worker.network_calls if worker else None
+        summary = summary_of(name, statuses, reports, self._health(''), calls)
+        return [summary, *statuses.values()]
+
+    def _health(self, name: str) -> Health:
+        """Tell what is known of a camera, or only of the node where it has no such camera."""
+        now = time.monotonic()
+        camera = self._worker.cameras.get(name) if self._worker else None
+        fault, fault_s = (camera and camera.last_fault) or ('', -math.inf)
+        inputs, outputs = self._inputs.get(name), self._outputs.get(name)
+        return Health(
+            state=self._state,
+            loading=self._loading,
+            failure=self.failure,
+            fault=fault,
+            fault_age_s=now - fault_s,
+            silence_s=now - inputs.last_image_s if inputs else 0.0,
+            image_topics=inputs.image_topics if inputs else (),
+            subscribers=outputs.subscribers() if outputs else {},
+            range_m=camera.range_m if camera else None,
+        )
+
     def _hardware_id(self) -> str:
         backend = self._predictor.backend_name if self._predictor else 'no model'
         return f'{backend} on {platform.machine()} CPU'
-
-
-def _latches(qos: QoSProfile) -> bool:
-    return (qos.durability, qos.reliability) == (LATCHED_QOS.durability, LATCHED_QOS.reliability)
 
 
 def _check_confidence(spec: ModelSpec, parameters: Parameters) -> None:

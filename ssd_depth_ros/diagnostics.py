@@ -1,9 +1,10 @@
 """The node's health in a DiagnosticStatus: one level, one sentence, all figures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from ssd_depth_ros.statistics import Report
+from ssd_depth_ros.statistics import Report, total
 
 HOLD_S = 5.0
 """How long a fault colours the status, and how long without an image is worth a warning: at 1 Hz a
@@ -60,13 +61,42 @@ def status_of(
         values |= _figures(report)
     if health.fault:
         values['last_fault'] = health.fault
-    return DiagnosticStatus(
-        level=level,
-        name=name,
-        message=message,
-        hardware_id=hardware_id,
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
-    )
+    return _status(level, name, message, hardware_id, values)
+
+
+def summary_of(
+    name: str,
+    statuses: Mapping[str, DiagnosticStatus],
+    reports: Mapping[str, Report | None],
+    health: Health,
+    network_calls: int | None,
+) -> DiagnosticStatus:
+    """Judge a node of several cameras by the worst of them.
+
+    Args:
+        name: Of the status, stable over the node's life.
+        statuses: By name of the camera.
+        reports: By name of the camera; None while not active.
+        health: Of the node, without what belongs to one camera.
+        network_calls: Since activation; None while not active.
+
+    Returns:
+        Counts and rates are sums over the cameras, times those of the camera where they are worst.
+    """
+    active = [report for report in reports.values() if report is not None]
+    report = total(active) if active else None
+    level, message = _judge(health, None)
+    if report is not None and level == DiagnosticStatus.OK:
+        level = max(status.level for status in statuses.values())
+        ill = [f'{n}: {s.message}' for n, s in statuses.items() if s.level != DiagnosticStatus.OK]
+        message = '; '.join(ill) or 'running'
+    values = {'state': health.state, 'cameras': ', '.join(statuses)}
+    if network_calls is not None:
+        values['network_calls'] = str(network_calls)
+    if report is not None:
+        values |= _figures(report)
+    (hardware_id,) = {status.hardware_id for status in statuses.values()}
+    return _status(level, name, message, hardware_id, values)
 
 
 def _judge(health: Health, report: Report | None) -> tuple[bytes, str]:
@@ -89,6 +119,18 @@ def _judge(health: Health, report: Report | None) -> tuple[bytes, str]:
             f'Hz, the network does {report.rate_out_hz:.1f} Hz'
         )
     return DiagnosticStatus.OK, 'running'
+
+
+def _status(
+    level: bytes, name: str, message: str, hardware_id: str, values: dict[str, str]
+) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=message,
+        hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
 
 
 def _figures(report: Report) -> dict[str, str]:

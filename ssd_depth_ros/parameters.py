@@ -6,10 +6,14 @@
 from collections.abc import Iterator
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, cast, get_args, get_type_hints, Literal
+import re
+from typing import Any, cast, get_args, get_origin, get_type_hints, Literal
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+
+# What may stand between the slashes of a topic.
+_CAMERA = re.compile(r'[A-Za-z_]\w*', re.ASCII)
 
 
 def _parameter(
@@ -84,6 +88,18 @@ class Parameters:
         bounds=(0, 256),
         read_only=True,
     )
+    cameras: tuple[str, ...] = _parameter(
+        ('',),
+        'Names of the cameras that the network sees together; topics of each are below its name. '
+        'One empty name for a single camera, whose topics need none.',
+        read_only=True,
+    )
+    batch_timeout: float = _parameter(
+        0.05,
+        'How long the first image of several cameras waits for those of the others [s]. One that '
+        'missed a batch is not waited for until it sends again.',
+        bounds=(0, 10),
+    )
     autostart: bool = _parameter(
         True, 'Configure and activate at the start, without a lifecycle manager.', read_only=True
     )
@@ -151,6 +167,18 @@ class Parameters:
             raise ValueError(
                 f'intrinsics must be fx, fy, cx, cy, got {len(self.intrinsics)} numbers'
             )
+        if len(set(self.cameras)) != len(self.cameras) or not all(
+            _CAMERA.fullmatch(name) for name in self.cameras if self.cameras != ('',)
+        ):
+            raise ValueError(
+                'cameras must be different names of letters, digits and _ that begin with no '
+                f'digit, got {list(self.cameras)}'
+            )
+        if len(self.cameras) > 1 and (self.frame_id or any(self.intrinsics)):
+            raise ValueError(
+                'frame_id and intrinsics would be the same for every camera; with several cameras '
+                'each image brings its own frame and camera_info'
+            )
         if any(self.intrinsics) and min(self.intrinsics[:2]) <= 0:
             raise ValueError(
                 f'intrinsics must have fx, fy > 0 or be all 0, got {list(self.intrinsics)}'
@@ -188,7 +216,8 @@ def declare_parameters(node: Node) -> Parameters:
         name: node.declare_parameter(name, value, _descriptor(hint, metadata)).value
         for name, (hint, value, metadata) in _leaves(Parameters())
     }
-    return Parameters().replace(values)
+    # ROS gives no value at all for an empty list, whose type it cannot tell.
+    return Parameters().replace({n: value for n, value in values.items() if value is not None})
 
 
 def default_values() -> dict[str, Any]:
@@ -225,7 +254,7 @@ def _replaced(group: Any, values: dict[str, Any], prefix: str = '') -> Any:
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
-    return cast(tuple[str, ...], get_args(hint)) if hint not in (str, tuple[float, ...]) else ()
+    return cast(tuple[str, ...], get_args(hint)) if get_origin(hint) is Literal else ()
 
 
 def _descriptor(hint: Any, metadata: Any) -> ParameterDescriptor:

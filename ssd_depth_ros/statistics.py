@@ -1,8 +1,8 @@
 """What became of the images: exact counts since activation, times over a sliding window."""
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from threading import Lock
 import time
 
@@ -16,8 +16,8 @@ WINDOW_S = 10.0
 class Report:
     """Hold the figures of one moment.
 
-    `frames_in` is the sum of `frames_out`, `dropped`, `faulty`, `skipped` and, at most, the one
-    image in the mailbox and the one in work.
+    `frames_in` is the sum of `frames_out`, `dropped`, `faulty`, `skipped` and, at most, the three
+    images in the mailbox, ready for the network, and in it.
     """
 
     frames_in: int
@@ -38,12 +38,36 @@ class Report:
     """Of `dropped`, those in the window."""
     times_ms: dict[str, tuple[float, float]]
     """p50 and p99 over the window by name: `age` (publication minus stamp, by the node's clock),
-    `latency` (receipt to publication) and each stage; only those that have been measured."""
+    `receive` (receipt minus stamp), `latency` (receipt to publication) and each stage; only those
+    that have been measured."""
 
 
 MAX_AGE_S = 3600.0
 """No image is processed this late: its stamp is of another clock, as that of a bag without
 `use_sim_time`."""
+
+
+def total(reports: Sequence[Report]) -> Report:
+    """Sum up several cameras.
+
+    Args:
+        reports: One a camera, at least one.
+
+    Returns:
+        Sums of counts and rates; of the times, each the worst of all cameras.
+    """
+    names = dict.fromkeys(name for report in reports for name in report.times_ms)
+    times = [[r.times_ms[name] for r in reports if name in r.times_ms] for name in names]
+    sums = {
+        item.name: sum(getattr(report, item.name) for report in reports)
+        for item in fields(Report)
+        if item.name != 'times_ms'
+    }
+    worst = {
+        name: (max(p50 for p50, _ in pairs), max(p99 for _, p99 in pairs))
+        for name, pairs in zip(names, times, strict=True)
+    }
+    return Report(**sums, times_ms=worst)
 
 
 class Statistics:

@@ -1,102 +1,153 @@
-"""The thread that works on images: the newest from the mailbox, through the pipeline, counted."""
+"""The threads that work on images: read the newest of each camera, predict all in one call.
 
-from collections.abc import Callable
+While the network is busy with a batch, the next one is read, so that decoding costs no time of
+its own where there is a core, or a GPU, to spare.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+import os
 from threading import Thread
 import time
-import traceback
 
-from builtin_interfaces.msg import Time
-from rclpy.node import Node
+from ssd_depth_core.runtime.predictor import DepthPredictor
+from ssd_depth_ros.camera import Camera
 from ssd_depth_ros.camera_info import CacheClosed
 from ssd_depth_ros.mailbox import Mailbox
 from ssd_depth_ros.parameters import Parameters
-from ssd_depth_ros.pipeline import Pipeline, Received
-from ssd_depth_ros.statistics import Report, Statistics
-
-LOG_PERIOD_S = 5.0
-"""Between two lines about unusable images; the diagnostics count every one."""
+from ssd_depth_ros.reader import Picture, Received
+from ssd_depth_ros.relay import Relay
+from ssd_depth_ros.statistics import Report
 
 
 class Worker:
-    """Work on images from activation to deactivation.
+    """Work on the images of all cameras from activation to deactivation.
 
-    `last_fault` holds why the last unusable image was unusable, and when by `time.monotonic`.
+    `network_calls` counts those, a batch each.
     """
 
     def __init__(
-        self, pipeline: Pipeline, parameters: Callable[[], Parameters], node: Node
+        self,
+        cameras: Sequence[Camera],
+        predictor: DepthPredictor,
+        parameters: Callable[[], Parameters],
     ) -> None:
-        """Start the thread.
+        """Start the threads.
 
         Args:
-            pipeline: What is done with an image.
-            parameters: Gives the set in force; read once an image.
-            node: Whose clock, logger and context these are.
+            cameras: Whose images come.
+            predictor: The network.
+            parameters: Gives the set in force; publishing reads it once a batch.
         """
-        self.statistics = Statistics()
-        self.last_fault: tuple[str, float] | None = None
-        self._mailbox: Mailbox[Received] = Mailbox()
-        self._pipeline = pipeline
+        self.cameras = {camera.name: camera for camera in cameras}
+        self.network_calls = 0
+        self._predictor = predictor
         self._parameters = parameters
-        self._node = node
-        self._thread = Thread(target=self._run, name='depth_worker', daemon=True)
-        self._thread.start()
+        self._mailbox: Mailbox[Received] = Mailbox(self.cameras)
+        self._relay: Relay[list[Picture]] = Relay()
+        self._readers = ThreadPoolExecutor(
+            min(len(cameras), os.cpu_count() or 1), thread_name_prefix='depth_decode'
+        )
+        self._threads = [
+            Thread(target=work, name=name, daemon=True)
+            for name, work in (('depth_reader', self._read), ('depth_worker', self._predict))
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, received: Received) -> None:
-        """Leave an image for the worker, in place of one it has not begun.
+    def submit(self, received: Received, camera: str = '') -> None:
+        """Leave an image, in place of one of the same camera that is not begun.
 
         Args:
             received: The image.
+            camera: Name of its camera.
         """
-        self._mailbox.put(received)
+        self._mailbox.put(received, camera)
 
-    def report(self) -> Report:
-        """Sum up what happened since the start."""
-        return self.statistics.report(self._mailbox.dropped)
+    def report(self, camera: str = '') -> Report:
+        """Sum up what happened to a camera's images since the start.
 
-    @property
-    def range_m(self) -> float | None:
-        """How far depth reaches with the camera of the last image [m]; None before the first."""
-        return self._pipeline.range_m
+        Args:
+            camera: Its name.
+
+        Returns:
+            The figures of now.
+        """
+        return self.cameras[camera].statistics.report(self._mailbox.dropped(camera))
 
     def stop(self) -> None:
-        """Finish the image in work, unless it waits for its camera_info, and end the thread."""
+        """Finish the batch in the network, leave the others, and end the threads."""
         self._mailbox.close()
         # Before the join: it is the executor's thread that waits here, and nobody else delivers.
-        self._pipeline.close()
-        self._thread.join()
+        for camera in self.cameras.values():
+            camera.reader.close()
+        self._relay.close()
+        for thread in self._threads:
+            thread.join()
+        self._readers.shutdown()
 
-    def _run(self) -> None:
-        while (received := self._mailbox.take()) is not None:
-            try:
-                seconds = self._pipeline.process(received, self._parameters())
-            except CacheClosed:
+    def _read(self) -> None:
+        while self._relay.wait_until_due():
+            batch = self._mailbox.take(self._parameters().batch_timeout)
+            if batch is None:
                 return
-            # Whatever one image brings up, from the engine too, must not stop those after it: a
-            # dead worker would leave a node that looks alive and is deaf.
+            started = time.monotonic()
+            # OpenCV decodes without the interpreter's lock; one image needs no other thread.
+            in_turn = map if len(batch) == 1 else self._readers.map
+            pictures = [p for p in in_turn(self._picture, batch.items()) if p is not None]
+            if pictures:
+                self._relay.put(pictures, time.monotonic() - started)
+
+    def _picture(self, item: tuple[str, Received]) -> Picture | None:
+        """Read one image; a bad one leaves only its own camera out."""
+        name, received = item
+        camera = self.cameras[name]
+        try:
+            return camera.reader.read(received, self._parameters())
+        except CacheClosed:
+            return None
+        # Whatever one image brings up must not stop those after it: a dead worker would leave a
+        # node that looks alive and is deaf.
+        except Exception as error:
+            camera.leave_out(error)
+            return None
+
+    def _predict(self) -> None:
+        while (pictures := self._relay.take()) is not None:
+            self._process(pictures, self._parameters())
+
+    def _process(self, pictures: list[Picture], parameters: Parameters) -> None:
+        """Take pictures through the network together, and publish each."""
+        started = time.monotonic()
+        self.network_calls += 1
+        try:
+            predictions = self._predictor.predict_batch(
+                [picture.image for picture in pictures], [picture.K for picture in pictures]
+            )
+        except Exception as error:
+            if len(pictures) > 1 and isinstance(error, ValueError):
+                # One of them is to blame. Alone, the others go on.
+                for picture in pictures:
+                    self._process([picture], parameters)
+                return
+            for picture in pictures:
+                self.cameras[picture.camera].leave_out(error)
+            return
+        predicted = time.monotonic()
+        for picture, prediction in zip(pictures, predictions, strict=True):
+            camera = self.cameras[picture.camera]
+            begun = time.monotonic()
+            try:
+                camera.publish(picture, prediction, parameters)
             except Exception as error:
-                if not self._node.context.ok():
-                    return  # a signal has ended ROS under the image in work
-                self._record(error)
-            else:
-                seconds['age'] = self._age_s(received.message.header.stamp)
-                self.statistics.published(seconds)
-
-    def _record(self, error: Exception) -> None:
-        """Count, keep and log why an image was left out."""
-        self.statistics.faulty()
-        logger = self._node.get_logger()
-        if isinstance(error, ValueError):
-            reason = str(error)
-            logger.error(f'image left out: {reason}', throttle_duration_sec=LOG_PERIOD_S)
-        else:
-            # Not an image's fault, so the line of code is what helps. Two calls, because rclpy
-            # throttles by call: bad images must not hide a bug.
-            reason = f'bug: {error!r}; the log has the traceback'
-            trace = ''.join(traceback.format_exception(error))
-            logger.error(f'image left out by a bug\n{trace}', throttle_duration_sec=LOG_PERIOD_S)
-        self.last_fault = (reason, time.monotonic())
-
-    def _age_s(self, stamp: Time) -> float:
-        now_ns = self._node.get_clock().now().nanoseconds
-        return (now_ns - stamp.nanosec) * 1e-9 - stamp.sec
+                camera.leave_out(error)
+                continue
+            published = time.monotonic()
+            seconds = picture.seconds | {
+                'ready': started - picture.read_s,
+                'predict': predicted - started,
+                'publish': published - begun,
+                'latency': published - picture.received.at_s,
+                'age': camera.age_s(picture.received.message.header.stamp),
+            }
+            camera.statistics.published(seconds)

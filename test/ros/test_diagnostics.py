@@ -2,7 +2,7 @@ import math
 
 from diagnostic_msgs.msg import DiagnosticStatus
 import pytest
-from ssd_depth_ros.diagnostics import Health, HOLD_S, status_of
+from ssd_depth_ros.diagnostics import Health, HOLD_S, status_of, summary_of
 from ssd_depth_ros.statistics import Report
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -84,3 +84,52 @@ def test_every_figure_is_a_key():
         'last_fault': 'torn',
     }
     assert (status.name, status.hardware_id) == ('n: depth', 'cpu')
+
+
+def summary(cameras, node=None):
+    """Judge cameras, given as their health and report, together."""
+    statuses = {
+        name: status_of(f'n: depth {name}', 'cpu', health, figures)
+        for name, (health, figures) in cameras.items()
+    }
+    reports = {name: figures for name, (_, figures) in cameras.items()}
+    return summary_of('n: depth', statuses, reports, node or Health(state='active'), 5)
+
+
+def test_cameras_together_are_as_ill_as_the_worst():
+    well, ill = (Health(**ACTIVE), report()), (Health(**ACTIVE, silence_s=60.0), report())
+    torn = (Health(**ACTIVE, fault='JPEG has no end', fault_age_s=1.0), report())
+    assert (summary({'a': well, 'b': well}).level, summary({'a': well}).message) == (OK, 'running')
+    status = summary({'a': well, 'b': ill})
+    assert status.level == WARN
+    assert status.message.startswith('b: no image on /cam/image')
+    status = summary({'a': torn, 'b': ill})
+    assert status.level == ERROR
+    assert status.message.startswith('a: JPEG has no end; b: no image')
+
+
+def test_figures_of_cameras_together_are_sums_and_the_worst_times():
+    slow = report(times_ms={'age': (10.0, 99.0), 'decode': (3.0, 4.0)}, frames_out=1)
+    status = summary({'a': (Health(**ACTIVE), report()), 'b': (Health(**ACTIVE), slow)})
+    values = {item.key: item.value for item in status.values}
+    assert (values['cameras'], values['network_calls']) == ('a, b', '5')
+    assert (values['frames_in'], values['frames_out']) == ('20', '8')
+    assert values['rate_in_hz'] == '24.00'
+    assert (values['age_ms_p50'], values['age_ms_p99']) == ('20.00', '99.00')
+    assert values['decode_ms_p99'] == '4.00'
+    assert (status.name, status.hardware_id) == ('n: depth', 'cpu')
+
+
+def test_cameras_together_tell_what_the_node_does():
+    inactive = (Health(state='configuring'), None)
+    node = Health(state='configuring', loading='BUILDING or loading m.onnx, for 3 s')
+    assert summary({'a': inactive}, node).message == 'BUILDING or loading m.onnx, for 3 s'
+    node = Health(state='unconfigured', failure='configure failed: no model')
+    status = summary({'a': inactive}, node)
+    assert (status.level, status.message) == (ERROR, 'configure failed: no model')
+    assert summary({'a': inactive}, Health(state='inactive')).message == 'inactive'
+
+
+def test_what_is_being_loaded_is_told_at_once():
+    health = Health(state='configuring', loading='BUILDING or loading m.onnx, for 3 s')
+    assert judge(health) == (OK, 'BUILDING or loading m.onnx, for 3 s')

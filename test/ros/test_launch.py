@@ -9,6 +9,7 @@ import pytest
 
 FILE = Path(__file__).parents[2] / 'launch' / 'depth.launch.py'
 ARGUMENTS = {
+    'cameras',
     'image',
     'camera_info',
     'params_file',
@@ -27,6 +28,7 @@ ARGUMENTS = {
     'record',
     'shm',
 }
+RECORDED = ('depth/image', 'depth/camera_info', 'confidence/image')
 PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
 
@@ -147,6 +149,44 @@ def test_camera_info_is_the_sibling_of_the_image(start, arguments, image, camera
     ]
 
 
+def test_topics_of_several_cameras_are_below_their_names(start):
+    node = node_of(start(cameras='cam_front, cam_left', image='image_rect_color/compressed'))
+    assert node['remappings'] == [
+        ('cam_front/image', 'cam_front/image_rect_color'),
+        ('cam_front/image/compressed', 'cam_front/image_rect_color/compressed'),
+        ('cam_front/camera_info', 'cam_front/camera_info'),
+        ('cam_left/image', 'cam_left/image_rect_color'),
+        ('cam_left/image/compressed', 'cam_left/image_rect_color/compressed'),
+        ('cam_left/camera_info', 'cam_left/camera_info'),
+    ]
+    overrides = node['parameters'][1]
+    assert overrides['cameras'] == ['cam_front', 'cam_left']
+    assert overrides['transport'] == 'compressed'
+
+
+def test_absolute_topic_cannot_be_below_a_camera(start):
+    with pytest.raises(RuntimeError, match='must be relative where cameras are given, got /image'):
+        start(cameras='a,b', image='/image')
+
+
+def test_example_of_six_cameras_fits_the_converter_and_the_page(start):
+    import yaml
+
+    root = FILE.parents[1]
+    page = (root / 'docs' / 'robot.md').read_text().replace('\\\n', '')
+    (line,) = (line for line in page.splitlines() if 'params_file:=config/ros/' in line)
+    arguments = dict(word.split(':=') for word in line.split() if ':=' in word)
+    file = yaml.safe_load((root / arguments['params_file']).read_text())
+    values = file['/**']['ros__parameters']
+    node = node_of(start(**arguments))
+    assert node['parameters'][1]['cameras'] == values['cameras']
+    topics = {topic for _, topic in node['remappings']}
+    converter = (root / 'ssd_depth_core' / 'bags' / 'nuscenes_to_bag.py').read_text()
+    for name in ('image_rect_color/compressed', 'camera_info'):
+        assert f'/cam_front/{name} ' in converter
+        assert {f'{camera}/{name}' for camera in values['cameras']} <= topics
+
+
 def test_arguments_override_the_file_only_where_given(start):
     file, overrides = node_of(start())['parameters']
     assert file == '/share/ssd_depth_ros/config/depth_node.yaml'
@@ -196,6 +236,16 @@ def test_record_names_the_topics_of_this_node(start):
     )
 
 
+def test_record_names_the_topics_of_every_camera(start):
+    (command,) = started_when_active(start(record='/out', cameras='a,b'))
+    topics = command.partition('--topics ')[2].split()
+    assert topics == [
+        *(f'/depth_node/{c}/{t}' for c in 'ab' for t in RECORDED),
+        '/depth_node/stats',
+        '/diagnostics',
+    ]
+
+
 def test_recorder_is_ready_before_the_bag_plays(start):
     record, play = started_when_active(start(record='/out', bag='/b'))
     assert record.startswith('ros2 bag record')
@@ -217,6 +267,11 @@ def test_rviz_shows_this_node(start):
     assert ('/depth_node/points', '/robot/front/points') in rviz.kwargs['remappings']
     assert rviz.kwargs['arguments'][:2] == ['-d', '/share/ssd_depth_ros/rviz/depth.rviz']
     assert rviz.kwargs['parameters'] == [{'use_sim_time': True}]
+
+
+def test_rviz_shows_the_first_of_several_cameras(start):
+    (rviz,) = start(rviz='true', cameras='a,b')['Node']
+    assert ('/depth_node/points', '/depth_node/a/points') in rviz.kwargs['remappings']
 
 
 def test_display_file_shows_topics_that_exist(launch_file):

@@ -48,12 +48,15 @@ def test_yaml_holds_every_parameter_at_its_default():
     }
 
 
-def test_yaml_is_accepted_by_ros(make_node):
+@pytest.mark.parametrize('name', ['depth_node', 'nuscenes'])
+def test_yaml_is_accepted_by_ros(name):
     context = rclpy.Context()
-    file = str(ROOT / 'config/ros/depth_node.yaml')
-    rclpy.init(context=context, args=['--ros-args', '--params-file', file])
+    file = ROOT / f'config/ros/{name}.yaml'
+    rclpy.init(context=context, args=['--ros-args', '--params-file', str(file)])
     node = rclpy.create_node('anything', context=context)
-    assert declare_parameters(node) == Parameters()
+    values = dict(flat(yaml.safe_load(file.read_text())['/**']['ros__parameters']))
+    assert set(values) <= set(default_values())
+    assert declare_parameters(node) == Parameters().replace(values)
     node.destroy_node()
     rclpy.shutdown(context=context)
 
@@ -78,6 +81,7 @@ def test_what_needs_a_restart_is_read_only(make_node):
         'model',
         'backend',
         'num_threads',
+        'cameras',
         'autostart',
         'input_qos',
         'transport',
@@ -92,6 +96,19 @@ def test_overrides_win(make_node):
     assert parameters.intrinsics == (1.0, 2.0, 3.0, 4.0)
     assert not parameters.publish.points
     assert parameters.points.fields == Parameters().points.fields
+
+
+def test_empty_list_of_cameras_means_the_one_without_a_name():
+    context = rclpy.Context()
+    rclpy.init(context=context, args=['--ros-args', '-p', 'cameras:=[]'])
+    node = rclpy.create_node('anything', context=context)
+    assert declare_parameters(node).cameras == ('',)
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_cameras_are_a_list_of_names(make_node):
+    assert declare_parameters(make_node(cameras=['left', 'right'])).cameras == ('left', 'right')
 
 
 @pytest.mark.parametrize('overrides', [{'points__stride': 0}, {'min_confidence': 1.5}])
@@ -112,6 +129,11 @@ def test_wrong_type_is_refused(make_node):
         ({'points.fields': 'xyzrgba'}, 'points.fields must be one of xyz, xyzrgb, xyzi'),
         ({'points.min_range': 5.0, 'points.max_range': 5.0}, 'min_range must be below'),
         ({'intrinsics': (1.0, 2.0)}, 'got 2 numbers'),
+        ({'cameras': ['front', 'front']}, 'cameras must be different names'),
+        ({'cameras': ['front', '']}, 'cameras must be different names'),
+        ({'cameras': ['0front']}, 'begin with no digit'),
+        ({'cameras': ['a', 'b'], 'frame_id': 'x'}, 'the same for every camera'),
+        ({'cameras': ['a', 'b'], 'intrinsics': (1.0, 1.0, 0.0, 0.0)}, 'the same for every camera'),
         ({'intrinsics': (0.0, 100.0, 5.0, 5.0)}, 'fx, fy > 0 or be all 0'),
     ],
 )

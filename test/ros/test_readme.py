@@ -93,7 +93,8 @@ def test_launched_pictures_are_rectified() -> None:
     pictures = re.findall(r'depth\.launch\.py image:=(\S+)', README + launch)
     pictures += re.findall(r'image:=(\S+)`', ROBOT)
     assert len(pictures) >= 4
-    assert all('/image_rect' in picture for picture in pictures)
+    # Below the name of each camera, where there are several.
+    assert all(re.match(r'(/\w+/)?image_rect', picture) for picture in pictures)
 
 
 def test_linked_files_exist() -> None:
@@ -127,7 +128,10 @@ def test_topic_table_is_that_of_the_node() -> None:
     assert {topic for topic in table if topic.startswith('~')} == private
     inputs = {topic for topic in table if not topic.startswith(('~', '/'))}
     assert inputs == {'image', 'image/compressed', 'camera_info'}
-    assert all(f"'{topic}'" in MODULES['depth_node'] for topic in inputs | {'/diagnostics'})
+    subscribed = set(re.findall(r"'((?:image|image/compressed))'", MODULES['inputs']))
+    assert subscribed | {'camera_info'} == inputs
+    assert "'{self._camera.prefix}camera_info'" in MODULES['inputs']
+    assert "'/diagnostics'" in MODULES['depth_node']
     assert set(table) - private - inputs == {'/diagnostics'}
 
 

@@ -1,13 +1,13 @@
-"""What the worker does with one image: decode, find its camera, predict, publish."""
+"""What is done with an image before the network: decode it, find its calibration."""
 
 from dataclasses import dataclass
 import time
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CompressedImage, Image
-from ssd_depth_core.preprocess import focal_of, resize_intrinsics
-from ssd_depth_core.runtime.postprocess import range_m
-from ssd_depth_core.runtime.predictor import DepthPredictor
+from ssd_depth_core.preprocess import resize_intrinsics
 from ssd_depth_ros.camera_info import (
     Calibration,
     calibration_from,
@@ -16,7 +16,6 @@ from ssd_depth_ros.camera_info import (
     read_camera_info,
 )
 from ssd_depth_ros.conversions import rgb_from_compressed, rgb_from_image
-from ssd_depth_ros.outputs import Frame, Outputs
 from ssd_depth_ros.parameters import Parameters
 from std_msgs.msg import Header
 
@@ -29,94 +28,104 @@ class Received:
     """Not yet decoded."""
     at_s: float
     """When, by `time.monotonic`."""
+    age_s: float
+    """How old its stamp was then, by the node's clock [s]."""
 
 
-class Pipeline:
-    """Take images to outputs, one at a time.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """Hold an image that is ready for the network."""
 
-    `range_m` is how far depth reaches with the camera of the last image; None before the first.
-    """
+    camera: str
+    """Name of its camera."""
+    received: Received
+    """What it was made of."""
+    image: NDArray[np.uint8]
+    """(h, w, 3) RGB, possibly smaller than the image that was sent."""
+    K: NDArray[np.float64]
+    """(3, 3), pixels of `image`."""
+    calibration: Calibration
+    """Of the image as it was sent."""
+    read_s: float
+    """When it was ready, by `time.monotonic`."""
+    seconds: dict[str, float]
+    """What each stage until then took."""
+
+
+class Reader:
+    """Read the images of one camera."""
 
     def __init__(
         self,
-        predictor: DepthPredictor,
-        cameras: CameraInfoCache,
-        outputs: Outputs,
+        camera: str,
+        infos: CameraInfoCache,
+        at_least: tuple[int, int],
         logger: RcutilsLogger,
         camera_info_topic: str,
     ) -> None:
         """Join the parts.
 
         Args:
-            predictor: The network.
-            cameras: Where the node leaves every camera_info.
-            outputs: Where frames go.
+            camera: Its name.
+            infos: Where every camera_info of this camera is left.
+            at_least: (H, W) that compressed images keep when they are decoded smaller, pixels.
             logger: For facts said once.
             camera_info_topic: Resolved name, for the messages.
         """
-        self._predictor = predictor
-        self._cameras = cameras
-        self._outputs = outputs
+        self._camera = camera
+        self._infos = infos
+        self._at_least = at_least
         self._logger = logger
         self._topic = camera_info_topic
-        self.range_m: float | None = None
 
-    def process(self, received: Received, parameters: Parameters) -> dict[str, float]:
-        """Process one image.
+    def read(self, received: Received, parameters: Parameters) -> Picture:
+        """Make an image ready for the network.
 
         Args:
             received: The image.
             parameters: In force for this image.
 
         Returns:
-            Seconds by stage and, from receipt on, `latency`, as `Statistics.published` takes them.
+            The picture, its stages timed.
 
         Raises:
             ValueError: If the image or its camera_info cannot be used; the message says why.
             CacheClosed: If `close` was called before the image's camera_info came.
         """
         message = received.message
-        spec = self._predictor.spec
         started = time.monotonic()
         if isinstance(message, Image):
             image = rgb_from_image(message)
             size = image.shape[:2]
         else:
-            image, size = rgb_from_compressed(message, (spec.input_height, spec.input_width))
+            image, size = rgb_from_compressed(message, self._at_least)
         decoded = time.monotonic()
         calibration = self._calibration(message.header, size, parameters)
         joined = time.monotonic()
-        K = resize_intrinsics(calibration.intrinsics, size, image.shape[:2])
-        prediction = self._predictor.predict(image, K)
-        assert prediction.K is not None  # since K was given
-        self.range_m = range_m(spec, focal_of(prediction.K))
-        predicted = time.monotonic()
-        frame = Frame(
-            header=_output_header(message.header, parameters.frame_id),
+        return Picture(
+            camera=self._camera,
+            received=received,
             image=image,
+            K=resize_intrinsics(calibration.intrinsics, size, image.shape[:2]),
             calibration=calibration,
-            prediction=prediction,
+            read_s=joined,
+            seconds={
+                'receive': received.age_s,
+                'wait': started - received.at_s,
+                'decode': decoded - started,
+                'join': joined - decoded,
+            },
         )
-        self._outputs.publish(frame, parameters)
-        published = time.monotonic()
-        return {
-            'wait': started - received.at_s,
-            'decode': decoded - started,
-            'join': joined - decoded,
-            'predict': predicted - joined,
-            'publish': published - predicted,
-            'latency': published - received.at_s,
-        }
 
     def close(self) -> None:
-        """Let an image in work go that waits for its camera_info."""
-        self._cameras.close()
+        """Let an image go that waits for its camera_info."""
+        self._infos.close()
 
     def _calibration(
         self, header: Header, size: tuple[int, int], parameters: Parameters
     ) -> Calibration:
         """Find the camera of an image: by its stamp, else the newest, else by parameter."""
-        info, is_exact = self._cameras.find(header, parameters.camera_info_timeout)
+        info, is_exact = self._infos.find(header, parameters.camera_info_timeout)
         if info is not None and is_calibrated(info):
             calibration = read_camera_info(info)
             if not is_exact:
@@ -152,7 +161,3 @@ class Pipeline:
                 f'image has {size[1]}x{size[0]}; both must come from the same camera and mode'
             )
         return calibration
-
-
-def _output_header(header: Header, frame_id: str) -> Header:
-    return Header(stamp=header.stamp, frame_id=frame_id) if frame_id else header
