@@ -35,7 +35,7 @@ class PointCloudWriter:
         self._x_rays = self._y_rays = np.empty(0, np.float32)
         self._colours = np.empty((0, 0, 4), np.uint8)
         self._lookup_of: tuple[object, ...] = ()
-        self._lookup = np.empty((0, 0), np.intp)
+        self._lookup: NDArray[np.intp] | None = None
 
     def write(
         self,
@@ -67,8 +67,9 @@ class PointCloudWriter:
         np.copyto(z, depth[strided])
         with np.errstate(invalid='ignore'):
             # What is farther holds infinite depth too. NaN is neither, and stays.
-            self._forget(np.less(z, settings.min_range, out=self._mask))
             self._forget(np.greater(z, settings.max_range, out=self._mask))
+            if settings.min_range > 0:
+                self._forget(np.less(z, settings.min_range, out=self._mask))
         if settings.min_confidence > 0:
             assert confidence is not None
             self._forget(np.less(confidence[strided], settings.min_confidence, out=self._mask))
@@ -107,8 +108,11 @@ class PointCloudWriter:
     ) -> None:
         """Give each point the packed colour of the pixel that it lies in."""
         self._prepare_lookup(image.shape[:2], size, stride)
-        packed = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA, dst=self._colours)
-        np.take(packed.view(np.uint32).ravel(), self._lookup, out=out, mode='clip')
+        if self._lookup is None:
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGRA, dst=out.view(np.uint8).reshape(*out.shape, 4))
+        else:
+            packed = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA, dst=self._colours)
+            np.take(packed.view(np.uint32).ravel(), self._lookup, out=out, mode='clip')
         # Without opacity: as floats, which they pass for, opaque colours would often be NaN.
         np.bitwise_and(out, _RGB, out=out)
 
@@ -162,8 +166,11 @@ class PointCloudWriter:
                 ((np.arange(0, side, stride) + 0.5) * image_side / side).astype(np.intp)
                 for side, image_side in zip(size, image_size, strict=True)
             )
-            self._lookup = v[:, None] * image_size[1] + u
             self._colours = np.empty((*image_size, 4), np.uint8)
+            self._lookup = v[:, None] * image_size[1] + u
+            if self._lookup.shape == image_size:
+                # Pixel by pixel, as with a JPEG decoded at the stride of the points.
+                self._lookup = None
             self._lookup_of = wanted
 
 

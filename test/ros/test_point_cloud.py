@@ -104,7 +104,7 @@ def test_colour_follows_a_larger_image():
     assert bytes(cloud.data) == bytes(write(PointsParameters(fields='xyzrgb')).data)
 
 
-@pytest.mark.parametrize('image_size', [(24, 32), (6, 8), (3, 4)])
+@pytest.mark.parametrize('image_size', [(24, 32), (12, 16), (6, 8), (4, 6), (3, 4)])
 @pytest.mark.parametrize('stride', [1, 2, 3])
 def test_colour_is_that_of_the_image_where_the_point_lies(image_size, stride):
     height, width = image_size
