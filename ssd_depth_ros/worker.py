@@ -93,8 +93,8 @@ class Worker:
                 return
             started = time.monotonic()
             # OpenCV decodes without the interpreter's lock; one image needs no other thread.
-            in_turn = map if len(batch) == 1 else self._readers.map
-            pictures = [p for p in in_turn(self._picture, batch.items()) if p is not None]
+            read_all = map if len(batch) == 1 else self._readers.map
+            pictures = [p for p in read_all(self._picture, batch.items()) if p is not None]
             if pictures:
                 self._relay.put(pictures, time.monotonic() - started)
 
