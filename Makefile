@@ -40,6 +40,7 @@ bench: .venv-test/installed  ## measure again, and render docs/results.md
 	.venv-test/bin/python bench/synthetic_frames.py --json docs/results/synthetic_frames.json
 	.venv-test/bin/python bench/predictor_speed.py --json docs/results/predictor_cpu.json
 	.venv-test/bin/python bench/node_speed.py --json docs/results/node_cpu.json
+	.venv-test/bin/python bench/publish_speed.py --json docs/results/publish_cpu.json
 	.venv-test/bin/python bench/synthdrive_speed.py --json docs/results/synthdrive_cpu.json
 	.venv-test/bin/python bench/loader_speed.py --json docs/results/loader.json
 	.venv-test/bin/python bench/train_step.py --json docs/results/train_step.json

@@ -15,6 +15,11 @@ EXTRAS = {
     'runtime': [OPENCV, 'onnxruntime'],
     # Faster than ONNX Runtime on x86; taken first where it is installed.
     'openvino': ['openvino'],
+    # On an NVIDIA GPU; TensorRT itself is JetPack's or NVIDIA's package. onnx joins what comes
+    # before and after a network to its graph, when an engine is built.
+    'tensorrt': [OPENCV, 'onnx'],
+    # The same for RTX PCs, whose TensorRT comes from the registry.
+    'tensorrt-rtx': [OPENCV, 'onnx', 'tensorrt-rtx'],
     # Read and write bags without a ROS installation.
     'bags': ['rosbags', OPENCV],
     'train': [
@@ -86,6 +91,7 @@ setup(
             'data/*.json',
             'synthdrive/rigs/*.yaml',
             'weights/*.json',
+            'weights/*.npz',
             'weights/*.onnx',
         ]
     },
@@ -105,6 +111,7 @@ setup(
             'depth_node = ssd_depth_ros.depth_node:main',
             'depth_replay = ssd_depth_ros.replay:main',
             'depth_demo = ssd_depth_ros.demo:main',
+            'depth_build_engine = ssd_depth_core.runtime.build_engine:main',
             'depth_predict = ssd_depth_core.runtime.predict:main',
             'depth_bag = ssd_depth_core.bags.offline:main',
             'depth_convert_nuscenes = ssd_depth_core.bags.nuscenes_to_bag:main',

@@ -68,7 +68,7 @@ def generate_launch_description() -> LaunchDescription:
         ('shm', 'true', 'large shared memory in Fast DDS, unless a profile is set already'),
     ]
     choices = {
-        'backend': ['', 'auto', 'openvino', 'onnxruntime'],
+        'backend': ['', 'auto', 'openvino', 'onnxruntime', 'tensorrt', 'tensorrt_rtx'],
         'use_sim_time': ['auto', *SWITCH],
         'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
         'rviz': SWITCH,

@@ -8,7 +8,6 @@ frames fewer, not late.
 from collections.abc import Callable
 import functools
 import math
-import platform
 import sys
 import time
 import traceback
@@ -246,12 +245,23 @@ class DepthNode(LifecycleNode):
 
     def _load(self, parameters: Parameters) -> DepthPredictor:
         """Load the model; the diagnostics go on, though the executor's thread waits here."""
+        model = parameters.model or 'the shipped student'
+        doing = f'loading {model}'
+
+        def report(phase: str, share: float) -> None:
+            nonlocal doing
+            doing = f'BUILDING an engine for {model} ({phase}, {share:.0%})'
 
         def load() -> DepthPredictor:
             predictor = DepthPredictor.load(
-                parameters.model or None, parameters.backend, parameters.num_threads or None
+                parameters.model or None,
+                parameters.backend,
+                parameters.num_threads or None,
+                self_check=parameters.self_check,
+                max_batch=len(parameters.cameras),
+                progress=report,
             )
-            predictor.warm_up()
+            predictor.warm_up(len(parameters.cameras))
             return predictor
 
         started = time.monotonic()
@@ -261,8 +271,7 @@ class DepthNode(LifecycleNode):
                 if not self.context.ok():
                     raise RuntimeError('ROS was shut down while the model was being loaded')
                 seconds = time.monotonic() - started
-                model = parameters.model or 'the shipped student'
-                self._loading = f'BUILDING or loading {model}, for {seconds:.0f} s'
+                self._loading = f'{doing}, for {seconds:.0f} s'
                 self._publish_diagnostics()
         finally:
             self._loading = ''
@@ -331,6 +340,7 @@ class DepthNode(LifecycleNode):
         inputs, outputs = self._inputs.get(name), self._outputs.get(name)
         return Health(
             state=self._state,
+            refused=self._predictor.num_refused if self._predictor else 0,
             loading=self._loading,
             failure=self.failure,
             fault=fault,
@@ -342,8 +352,9 @@ class DepthNode(LifecycleNode):
         )
 
     def _hardware_id(self) -> str:
-        backend = self._predictor.backend_name if self._predictor else 'no model'
-        return f'{backend} on {platform.machine()} CPU'
+        if self._predictor is None:
+            return 'no model'
+        return f'{self._predictor.backend_name} on {self._predictor.device}'
 
 
 def _check_confidence(spec: ModelSpec, parameters: Parameters) -> None:

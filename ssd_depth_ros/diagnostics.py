@@ -17,6 +17,8 @@ class Health:
 
     state: str
     """Label of the lifecycle state."""
+    refused: int = 0
+    """Images for which the network gave NaN or what is no depth, whichever camera's."""
     loading: str = ''
     """What takes its time in the transition under way; empty where nothing does."""
     failure: str = ''
@@ -57,6 +59,8 @@ def status_of(
         values['subscribers'] = ', '.join(counts)
     if health.range_m is not None:
         values['range_m'] = f'{health.range_m:.1f}'
+    if health.refused:
+        values['refused_by_network'] = str(health.refused)
     if report is not None:
         values |= _figures(report)
     if health.fault:
@@ -93,6 +97,8 @@ def summary_of(
     values = {'state': health.state, 'cameras': ', '.join(statuses)}
     if network_calls is not None:
         values['network_calls'] = str(network_calls)
+    if health.refused:
+        values['refused_by_network'] = str(health.refused)
     if report is not None:
         values |= _figures(report)
     (hardware_id,) = {status.hardware_id for status in statuses.values()}

@@ -79,13 +79,21 @@ class Parameters:
         'Path of the .onnx file, its ModelSpec .json beside it; empty for the shipped student.',
         read_only=True,
     )
-    backend: Literal['auto', 'openvino', 'onnxruntime'] = _parameter(
-        'auto', 'The engine; auto takes OpenVINO where it is installed.', read_only=True
+    backend: Literal['auto', 'openvino', 'onnxruntime', 'tensorrt', 'tensorrt_rtx'] = _parameter(
+        'auto',
+        'The engine; auto takes OpenVINO where it is installed, else ONNX Runtime. The others are '
+        'for an NVIDIA GPU.',
+        read_only=True,
     )
     num_threads: int = _parameter(
         0,
         'CPU threads of the engine; 0 leaves the number to the engine.',
         bounds=(0, 256),
+        read_only=True,
+    )
+    self_check: bool = _parameter(
+        True,
+        'Refuse an engine that does not reproduce what is stored beside the model.',
         read_only=True,
     )
     cameras: tuple[str, ...] = _parameter(

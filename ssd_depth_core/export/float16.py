@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper, TensorProto
 from ssd_depth_core.checks import sha256_of
 from ssd_depth_core.export.quantized_layers import output_nodes, PAIR
 from ssd_depth_core.model_spec import load_spec, save_spec
+from ssd_depth_core.reference_pair import load_reference, save_reference
 
 KEPT = (
     *('LayerNormalization', 'InstanceNormalization', 'GroupNormalization', 'Softmax'),
@@ -35,29 +36,33 @@ def float16_file(model: Path, folder: Path) -> Path:
 
     Args:
         model: `<name>.onnx` in float32, its spec beside it.
-        folder: Where `<name>.fp16.onnx` and its spec go.
+        folder: Where `<name>.fp16.onnx`, its spec and, where the model has one, the pair that
+            engines are checked with, `<name>.fp16.check.npz`, go.
 
     Returns:
         The file written.
 
     Raises:
         FileNotFoundError: If the model or its spec is missing.
-        ValueError: If the model is int8, has half precision already, or a weight is too large.
+        ValueError: If the model is int8, has half precision already, a weight is too large, or its
+            pair cannot be read.
     """
     spec = load_spec(model)
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f'{model.stem}.fp16.onnx'
     out.write_bytes(to_float16(onnx.load(model)).SerializeToString(deterministic=True))
-    save_spec(
-        replace(
-            spec,
-            name=f'{spec.name}_fp16',
-            onnx_sha256=sha256_of(out),
-            training_command=f'{spec.training_command}; then in half precision',
-            metrics={},  # those known were measured in float32
-        ),
-        out,
+    half_spec = replace(
+        spec,
+        name=f'{spec.name}_fp16',
+        onnx_sha256=sha256_of(out),
+        training_command=f'{spec.training_command}; then in half precision',
+        metrics={},  # those known were measured in float32
     )
+    save_spec(half_spec, out)
+    # What float32 computed is what half precision must come near, and needs no run of either.
+    pair = load_reference(model, spec)
+    if pair is not None:
+        save_reference(replace(pair, onnx_sha256=half_spec.onnx_sha256, precision='fp16'), out)
     return out
 
 

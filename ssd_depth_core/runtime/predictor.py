@@ -11,7 +11,14 @@ from ssd_depth_core.checks import check_image, check_intrinsics
 from ssd_depth_core.model_spec import load_spec, ModelSpec
 from ssd_depth_core.preprocess import focal_of, resize_intrinsics
 from ssd_depth_core.reference_pair import output_names
-from ssd_depth_core.runtime.backends import Backend, BackendName, choose_backend, load_backend
+from ssd_depth_core.runtime.backends import (
+    Backend,
+    BackendName,
+    choose_backend,
+    load_backend,
+    Progress,
+)
+from ssd_depth_core.runtime.backends.pictures import PictureBackend
 from ssd_depth_core.runtime.network_input import NetworkInput
 from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth
 from ssd_depth_core.runtime.self_check import check_backend
@@ -79,6 +86,8 @@ class DepthPredictor:
         backend: BackendName = 'auto',
         num_threads: int | None = None,
         self_check: bool = True,
+        max_batch: int = 1,
+        progress: Progress | None = None,
     ) -> 'DepthPredictor':
         """Load a network.
 
@@ -88,6 +97,9 @@ class DepthPredictor:
             backend: The engine; 'auto' takes OpenVINO where it is installed, else ONNX Runtime.
             num_threads: CPU threads of the engine; None leaves the number to the engine.
             self_check: Whether the engine must reproduce what is stored beside the model.
+            max_batch: Pictures of one network call, where engines are compiled for a number of
+                them; others take as many as come.
+            progress: Is told where an engine is compiled, which takes seconds to minutes.
 
         Returns:
             A predictor, ready to use.
@@ -95,13 +107,14 @@ class DepthPredictor:
         Raises:
             FileNotFoundError: If the model or its spec is missing.
             ImportError: If the engine is not installed.
+            OSError: If there is no driver or GPU, or compiled engines cannot be trusted.
             ValueError: If a file cannot be read, the model and its spec do not fit each other, or
                 the engine computes something else than what is stored beside the model.
         """
         name = choose_backend(backend)
         path = shipped_model(name) if model is None else Path(model)
         spec = load_spec(path)
-        engine = load_backend(name, path, num_threads)
+        engine = load_backend(name, path, num_threads, max_batch, progress)
         try:
             predictor = cls(spec, engine)
         except ValueError as error:
@@ -128,10 +141,15 @@ class DepthPredictor:
         """
         return self._num_refused
 
-    def warm_up(self) -> None:
-        """Run the network once on zeros, so that the first picture is as fast as the others."""
+    def warm_up(self, num_pictures: int = 1) -> None:
+        """Run the network once on zeros, so that the first call is as fast as the others.
+
+        Args:
+            num_pictures: Of the calls to come.
+        """
         with self._lock:
-            self._backend.run(np.zeros_like(self._blob))
+            count = self._max_batch or num_pictures
+            self._backend.run(np.zeros((count, *self._blob.shape[1:]), np.float32))
 
     def predict(
         self, image: NDArray[np.uint8], K: NDArray[np.floating] | None = None
@@ -196,42 +214,69 @@ class DepthPredictor:
         images: Sequence[NDArray[np.uint8]],
         Ks: Sequence[NDArray[np.floating] | None],
     ) -> list[DepthPrediction]:
+        grid_Ks = [
+            None if K is None else resize_intrinsics(K, image.shape[:2], self._size)
+            for image, K in zip(images, Ks, strict=True)
+        ]
+        try:
+            if isinstance(self._backend, PictureBackend):
+                return self._predict_on_device(self._backend, images, grid_Ks)
+            return self._predict_here(images, grid_Ks)
+        except ValueError:
+            self._num_refused += len(images)
+            raise
+
+    def _predict_on_device(
+        self,
+        backend: PictureBackend,
+        images: Sequence[NDArray[np.uint8]],
+        grid_Ks: Sequence[NDArray[np.float64] | None],
+    ) -> list[DepthPrediction]:
+        """Have the backend do all of it."""
+        canonical_px = self.spec.canonical_focal_px
+        outputs = backend.predict_pictures(
+            images, [1.0 if K is None else focal_of(K) / canonical_px for K in grid_Ks]
+        )
+        return [
+            DepthPrediction(
+                depth=outputs['depth'][index, 0].copy(),
+                confidence=self._confidence(outputs, index),
+                K=K,
+            )
+            for index, K in enumerate(grid_Ks)
+        ]
+
+    def _predict_here(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        grid_Ks: Sequence[NDArray[np.float64] | None],
+    ) -> list[DepthPrediction]:
+        """Have the backend run the network, and prepare and interpret on the CPU."""
         if len(self._blob) < len(images):
             self._blob = np.empty((len(images), 3, *self._size), np.float32)
         blob = self._blob[: len(images)]
         for image, row in zip(images, blob, strict=True):
             self._input.fill(image, row)
         outputs = self._backend.run(blob)
-        try:
-            check_outputs(outputs, self.spec)
-        except ValueError:
-            self._num_refused += len(images)
-            raise
+        check_outputs(outputs, self.spec)
         return [
-            self._prediction(outputs, index, image.shape[:2], K)
-            for index, (image, K) in enumerate(zip(images, Ks, strict=True))
+            DepthPrediction(
+                depth=metric_depth(
+                    outputs['inverse_depth'][index, 0],
+                    self.spec,
+                    None if K is None else focal_of(K),
+                ),
+                confidence=self._confidence(outputs, index),
+                K=K,
+            )
+            for index, K in enumerate(grid_Ks)
         ]
 
-    def _prediction(
-        self,
-        outputs: dict[str, NDArray[np.float32]],
-        index: int,
-        image_size: tuple[int, int],
-        K: NDArray[np.floating] | None,
-    ) -> DepthPrediction:
-        grid_K = None if K is None else resize_intrinsics(K, image_size, self._size)
-        return DepthPrediction(
-            depth=metric_depth(
-                outputs['inverse_depth'][index, 0],
-                self.spec,
-                None if grid_K is None else focal_of(grid_K),
-            ),
-            # A copy: the engine writes its next answer into the same memory.
-            confidence=outputs['confidence'][index, 0].copy()
-            if self.spec.has_confidence
-            else None,
-            K=grid_K,
-        )
+    def _confidence(
+        self, outputs: dict[str, NDArray[np.float32]], index: int
+    ) -> NDArray[np.float32] | None:
+        """Copy one picture's: the engine writes its next answer into the same memory."""
+        return outputs['confidence'][index, 0].copy() if self.spec.has_confidence else None
 
 
 def shipped_model(backend: str) -> Path:

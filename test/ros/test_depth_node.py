@@ -221,7 +221,10 @@ def test_confidence_cannot_be_asked_of_a_model_without(started, messages, tmp_pa
     ('arguments', 'message'),
     [
         ({'points__stride': 0}, 'points.stride'),
-        ({'backend': 'torch'}, 'backend must be one of auto, openvino, onnxruntime'),
+        (
+            {'backend': 'torch'},
+            'backend must be one of auto, openvino, onnxruntime, tensorrt',
+        ),
     ],
 )
 def test_wrong_parameters_at_the_start_end_the_node(start_node, arguments, message):

@@ -130,6 +130,16 @@ def test_cameras_together_tell_what_the_node_does():
     assert summary({'a': inactive}, Health(state='inactive')).message == 'inactive'
 
 
+def test_images_that_the_network_refused_are_counted():
+    health = Health(state='active', refused=3)
+    alone = status_of('n: depth', 'cpu', health, None)
+    together = summary_of('n: depth', {'left': alone}, {'left': None}, health, 1)
+    for status in (alone, together):
+        assert {v.key: v.value for v in status.values}['refused_by_network'] == '3'
+    unspoilt = status_of('n: depth', 'cpu', Health(state='active'), None)
+    assert 'refused_by_network' not in {v.key for v in unspoilt.values}
+
+
 def test_what_is_being_loaded_is_told_at_once():
     health = Health(state='configuring', loading='BUILDING or loading m.onnx, for 3 s')
     assert judge(health) == (OK, 'BUILDING or loading m.onnx, for 3 s')

@@ -1,9 +1,11 @@
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from ssd_depth_core.runtime.backends import BackendName
 from ssd_depth_ros.parameters import declare_parameters, default_values, Parameters
 import yaml
 
@@ -81,6 +83,7 @@ def test_what_needs_a_restart_is_read_only(make_node):
         'model',
         'backend',
         'num_threads',
+        'self_check',
         'cameras',
         'autostart',
         'input_qos',
@@ -107,6 +110,13 @@ def test_empty_list_of_cameras_means_the_one_without_a_name():
     rclpy.shutdown(context=context)
 
 
+def test_every_engine_may_be_asked_for():
+    (engines,) = (
+        field.type for field in dataclasses.fields(Parameters) if field.name == 'backend'
+    )
+    assert get_args(engines) == get_args(BackendName)
+
+
 def test_cameras_are_a_list_of_names(make_node):
     assert declare_parameters(make_node(cameras=['left', 'right'])).cameras == ('left', 'right')
 
@@ -125,7 +135,10 @@ def test_wrong_type_is_refused(make_node):
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ({'backend': 'torch'}, 'backend must be one of auto, openvino, onnxruntime'),
+        (
+            {'backend': 'torch'},
+            'backend must be one of auto, openvino, onnxruntime, tensorrt',
+        ),
         ({'points.fields': 'xyzrgba'}, 'points.fields must be one of xyz, xyzrgb, xyzi'),
         ({'points.min_range': 5.0, 'points.max_range': 5.0}, 'min_range must be below'),
         ({'intrinsics': (1.0, 2.0)}, 'got 2 numbers'),

@@ -1,5 +1,6 @@
 """The engines that can run an ONNX depth network, behind one small protocol."""
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 BackendName = Literal['auto', 'openvino', 'onnxruntime', 'tensorrt', 'tensorrt_rtx']
 Shape = tuple[int | None, ...]
 """Of a network's input or output; None where an axis is free."""
+Progress = Callable[[str, float], None]
+"""Is told a phase of a build and the share of it that is done, in [0, 1]; from any thread."""
 
 # In the order of preference on a CPU: OpenVINO is up to 1.4 times as fast in float32.
 _ORDER: tuple[BackendName, ...] = ('openvino', 'onnxruntime')
@@ -68,24 +71,35 @@ def choose_backend(name: BackendName) -> BackendName:
     )
 
 
-def load_backend(name: BackendName, path: Path, num_threads: int | None) -> Backend:
+def load_backend(
+    name: BackendName,
+    path: Path,
+    num_threads: int | None,
+    max_batch: int = 1,
+    progress: Progress | None = None,
+) -> Backend:
     """Load an ONNX file into an engine.
 
     Args:
         name: Which engine; 'auto' takes OpenVINO where it is installed, else ONNX Runtime.
         path: The ONNX file.
         num_threads: CPU threads of the engine; None leaves the number to the engine.
+        max_batch: Images of one call that an engine is compiled for, where engines are compiled.
+        progress: Is told of such a compilation, which takes seconds to minutes.
 
     Returns:
-        The engine, ready to run.
+        The engine, ready to run, on any number of images where the file's batch axis is free.
 
     Raises:
         ImportError: If the engine is not installed.
-        ValueError: If there is no engine of that name, `num_threads` is below 1, or the engine
-            cannot read the file.
+        OSError: If there is no driver or GPU, or compiled engines cannot be trusted.
+        ValueError: If there is no engine of that name, a number is below 1, or the engine cannot
+            read the file.
     """
     if num_threads is not None and num_threads < 1:
         raise ValueError(f'num_threads must be >= 1, or None for all cores, got {num_threads}')
+    if max_batch < 1:
+        raise ValueError(f'max_batch must be >= 1, got {max_batch}')
     chosen = choose_backend(name)
     try:
         module = import_module(f'{__name__}.{chosen}')
@@ -93,5 +107,7 @@ def load_backend(name: BackendName, path: Path, num_threads: int | None) -> Back
         raise ImportError(
             f'backend {chosen} cannot be imported ({error}); `pip install {chosen}` brings it'
         ) from error
-    backend: Backend = module.load(path, num_threads)
+    backend: Backend = module.load(
+        path, num_threads=num_threads, max_batch=max_batch, progress=progress
+    )
     return backend

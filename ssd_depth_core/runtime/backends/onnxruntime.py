@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 import onnxruntime
 from onnxruntime import OrtValue
-from ssd_depth_core.runtime.backends import Shape
+from ssd_depth_core.runtime.backends import Progress, Shape
 
 
 class OnnxRuntimeBackend:
@@ -52,12 +52,16 @@ class OnnxRuntimeBackend:
         return self._results
 
 
-def load(path: Path, num_threads: int | None) -> OnnxRuntimeBackend:
+def load(
+    path: Path, *, num_threads: int | None, max_batch: int, progress: Progress | None
+) -> OnnxRuntimeBackend:
     """Load an ONNX file.
 
     Args:
         path: The file.
         num_threads: For the work inside one operator; None for all cores.
+        max_batch: Without meaning: a batch of any size runs.
+        progress: Without meaning: nothing is built ahead.
 
     Returns:
         The backend, ready to run.

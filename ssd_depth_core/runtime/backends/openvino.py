@@ -6,7 +6,7 @@ import platform
 import numpy as np
 from numpy.typing import NDArray
 import openvino
-from ssd_depth_core.runtime.backends import Shape
+from ssd_depth_core.runtime.backends import Progress, Shape
 
 # float32 by name: where it may choose, OpenVINO takes a 16-bit type, which costs accuracy and, on
 # a CPU that must emulate it, was measured 33 times slower. No cache: compiling takes half a
@@ -68,12 +68,16 @@ class OpenVinoBackend:
         return self._core.compile_model(model, 'CPU', self._options).create_infer_request()
 
 
-def load(path: Path, num_threads: int | None) -> OpenVinoBackend:
+def load(
+    path: Path, *, num_threads: int | None, max_batch: int, progress: Progress | None
+) -> OpenVinoBackend:
     """Load an ONNX file.
 
     Args:
         path: The file.
         num_threads: For one inference; None for all cores.
+        max_batch: Without meaning: a batch of any size runs.
+        progress: Without meaning: nothing is built ahead.
 
     Returns:
         The backend, ready to run.

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.model_spec import load_spec, ModelSpec
 from ssd_depth_core.preprocess import resize_image
-from ssd_depth_core.runtime.backends import Shape
+from ssd_depth_core.runtime.backends import Progress, Shape
 from ssd_depth_core.runtime.backends.tensorrt_build import (
     build_plan,
     BuildOptions,
-    Progress,
     Shapes,
 )
 from ssd_depth_core.runtime.backends.tensorrt_cuda import (
@@ -60,6 +59,7 @@ class TensorRtBackend:
         pictures: Engine,
         *,
         name: LibraryName,
+        device: str,
         max_batch: int,
     ) -> None:
         """Join the engines and take pinned memory for what goes in and comes out.
@@ -70,12 +70,13 @@ class TensorRtBackend:
             network: Of `metric_graph`.
             pictures: Of `picture_graph`.
             name: Which library runs them.
+            device: What they run on, for people to read.
             max_batch: That the network was built for.
 
         Raises:
             OSError: If there is not enough memory.
         """
-        self.name = name
+        self.name, self.device = name, device
         self.inputs: dict[str, Shape] = {'image': _free_axes(network.inputs['image'])}
         self.outputs: dict[str, Shape] = {
             output: _free_axes(shape)
@@ -212,12 +213,16 @@ class TensorRtBackend:
         return self._results[name][start : start + batch]
 
 
-def load(path: Path, num_threads: int | None) -> TensorRtBackend:
-    """Load an ONNX file with TensorRT, one picture a call, from the user's engine cache.
+def load(
+    path: Path, *, num_threads: int | None, max_batch: int, progress: Progress | None
+) -> TensorRtBackend:
+    """Load an ONNX file with TensorRT, its engines in the user's cache.
 
     Args:
         path: The file, its ModelSpec beside it.
         num_threads: Without meaning on a GPU.
+        max_batch: Pictures of one network call; more are done in several.
+        progress: Is told of a build.
 
     Returns:
         The backend, ready to run.
@@ -227,7 +232,7 @@ def load(path: Path, num_threads: int | None) -> TensorRtBackend:
         OSError: If there is no driver or GPU, or the engine cache cannot be trusted.
         ValueError: If TensorRT cannot build the file.
     """
-    return open_backend('tensorrt', path)
+    return open_backend('tensorrt', path, BuildOptions(max_batch=max_batch), progress=progress)
 
 
 def open_backend(
@@ -274,7 +279,15 @@ def open_backend(
         lambda: build_pictures(library, spec, options, progress),
         lambda plan: Engine(library, plan, stream, external=_EXTERNAL),
     )
-    return TensorRtBackend(spec, stream, network, pictures, name=name, max_batch=options.max_batch)
+    return TensorRtBackend(
+        spec,
+        stream,
+        network,
+        pictures,
+        name=name,
+        device=device.name,
+        max_batch=options.max_batch,
+    )
 
 
 def network_shapes(spec: ModelSpec, options: BuildOptions) -> Shapes:

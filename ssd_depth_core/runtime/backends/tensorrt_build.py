@@ -6,16 +6,14 @@ builder choose a precision are gone in TensorRT 11, and what they chose could di
 to the next.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ssd_depth_core.runtime.backends import Progress
 from ssd_depth_core.runtime.backends.tensorrt_library import Library
 
 Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
 """Smallest, preferred and largest shape of each input that has a free axis."""
-Progress = Callable[[str, float], None]
-"""Is told a phase of a build and the share of it that is done, in [0, 1]; from any thread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

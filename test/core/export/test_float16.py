@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +7,15 @@ import pytest
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
 
+from ssd_depth_core.checks import sha256_of  # noqa: E402
 from ssd_depth_core.export.float16 import float16_file, to_float16  # noqa: E402
-from ssd_depth_core.model_spec import load_spec  # noqa: E402
+from ssd_depth_core.model_spec import load_spec, save_spec  # noqa: E402
+from ssd_depth_core.reference_pair import (  # noqa: E402
+    load_reference,
+    output_names,
+    ReferencePair,
+    save_reference,
+)
 from ssd_depth_core.runtime.predictor import SHIPPED_MODEL  # noqa: E402
 
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
@@ -118,3 +126,23 @@ def test_the_file_lies_beside_its_spec(tmp_path):
     spec = load_spec(path)  # which verifies the hash
     assert (spec.name, spec.metrics) == ('student_fp16', {})
     assert spec.canonical_focal_px == load_spec(SHIPPED_MODEL).canonical_focal_px
+
+
+def test_engines_are_held_to_what_float32_computed(three_layers, tmp_path):
+    network = three_layers()
+    model = tmp_path / 'three.onnx'
+    onnx.save(network, model)
+    spec = replace(load_spec(SHIPPED_MODEL), onnx_sha256=sha256_of(model))
+    save_spec(spec, model)
+    pair = ReferencePair(
+        onnx_sha256=spec.onnx_sha256,
+        precision='fp32',
+        picture=np.zeros((4, 6, 3), np.uint8),
+        outputs={name: np.full((4, 6), 0.5, np.float16) for name in output_names(spec)},
+    )
+    save_reference(pair, model)
+    half = float16_file(model, tmp_path / 'half')
+    written = load_reference(half, load_spec(half))  # which verifies that they belong together
+    assert written.precision == 'fp16'
+    for name, values in pair.outputs.items():
+        np.testing.assert_array_equal(written.outputs[name], values)

@@ -6,6 +6,7 @@ import pytest
 from ssd_depth_core.canonical_depth import metric_depth_of
 from ssd_depth_core.preprocess import resize_image
 from ssd_depth_core.runtime import build_engine
+from ssd_depth_core.runtime import predictor as predictor_module
 from ssd_depth_core.runtime.backends import load_backend, tensorrt
 from ssd_depth_core.runtime.backends.pictures import PictureBackend
 from ssd_depth_core.runtime.backends.tensorrt import open_backend
@@ -134,11 +135,36 @@ def test_no_memory_is_taken_for_a_frame_like_the_last(trt, driver, make_model):
     assert set(driver.memory) == before
 
 
-def test_the_predictor_runs_on_it(trt, make_model):
-    predictor = DepthPredictor.load(make_model(), 'tensorrt')
-    prediction = predictor.predict(picture(0))
-    np.testing.assert_allclose(prediction.depth, expected_depth(picture(0)), rtol=1e-5)
-    assert predictor.backend_name == 'tensorrt'
+def test_the_predictor_leaves_all_but_the_intrinsics_to_it(trt, make_model, monkeypatch):
+    path = make_model()
+    # The CPU's part of the way is not gone.
+    monkeypatch.setattr(predictor_module, 'metric_depth', None)
+    predictor = DepthPredictor.load(path, 'tensorrt', max_batch=2)
+    assert (predictor.backend_name, predictor.device) == ('tensorrt', 'Orin')
+    predictor.warm_up(3)
+    K = np.array([[20.0, 0.0, 7.5], [0.0, 20.0, 5.5], [0.0, 0.0, 1.0]])
+    frame = [picture(seed, (H, W)) for seed in range(3)]
+    first, second, third = predictor.predict_batch(frame, [None, K, K @ np.diag((2.0, 2.0, 1.0))])
+    # 20 px are twice the canonical ones, at the network's own size.
+    for prediction, image, scale in zip((first, second, third), frame, (1, 2, 4), strict=True):
+        expected = expected_depth(image, scale)
+        np.testing.assert_allclose(prediction.depth, expected, rtol=1e-5)
+        np.testing.assert_allclose(prediction.confidence, image[..., 1] / np.float32(255))
+    np.testing.assert_array_equal(second.K, K)
+    kept = first.depth.copy()
+    predictor.predict(picture(9))
+    np.testing.assert_array_equal(first.depth, kept)  # the caller's own
+
+
+def test_the_predictor_tells_of_builds_and_counts_what_is_refused(trt, make_model):
+    told = []
+    path = make_model()
+    predictor = DepthPredictor.load(path, 'tensorrt', progress=lambda *what: told.append(what))
+    assert told[0] == ('Building engine', 0.0)
+    black = np.zeros((H, W, 3), np.uint8)  # of inverse depth 0, which is none
+    with pytest.raises(ValueError, match='inverse_depth must be finite and > 0'):
+        predictor.predict_batch([picture(0), black])
+    assert predictor.num_refused == 2
 
 
 def test_the_second_start_builds_nothing(trt, make_model):
