@@ -26,7 +26,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
-from predictor_speed import median_ms, street_like_jpeg
+from predictor_speed import street_like_jpeg, times_ms
 import psutil
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -344,12 +344,12 @@ def split(options: argparse.Namespace, jpeg: bytes, batch: int) -> dict[str, flo
         for index in range(batch):
             metric_depth(outputs['inverse_depth'][index, 0], spec, focal_of(K))
 
-    whole, _ = median_ms(
+    _, whole, _ = times_ms(
         lambda: predictor.predict_batch([image] * batch, [K] * batch), SPLIT_ROUNDS
     )
-    network, _ = median_ms(lambda: engine.run(blob), SPLIT_ROUNDS)
+    _, network, _ = times_ms(lambda: engine.run(blob), SPLIT_ROUNDS)
     outputs = engine.run(blob)
-    post, _ = median_ms(lambda: finish(outputs), SPLIT_ROUNDS)
+    _, post, _ = times_ms(lambda: finish(outputs), SPLIT_ROUNDS)
     return {
         'pre_ms': round(max(whole - network - post, 0.0), 2),
         'network_ms': round(network, 2),

@@ -330,29 +330,34 @@ def test_diagnostics_go_on_while_the_model_is_loaded(node_to_configure, model, m
     from rclpy.lifecycle import TransitionCallbackReturn
 
     told, load = [], DepthPredictor.load
-    enough = Event()
+    first, enough = Event(), Event()
 
     def publish(message):
         told.append(message.status[0])
+        first.set()
         if len(told) == 3:
             enough.set()
 
-    def load_slowly(*arguments):
+    def load_slowly(*arguments, progress, **options):
+        assert first.wait(20)
+        progress('Timing kernels', 0.25)
         assert enough.wait(20)
-        return load(*arguments)
+        return load(*arguments, **options)
 
     monkeypatch.setattr(node_to_configure._diagnostics, 'publish', publish)
     monkeypatch.setattr(DepthPredictor, 'load', load_slowly)
     assert node_to_configure.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert all(dict_of(status)['state'] == 'configuring' for status in told)
     assert all(status.level == DiagnosticStatus.OK for status in told)
-    assert told[0].message == f'BUILDING or loading {model}, for 0 s'
+    assert told[0].message == f'loading {model}, for 0 s'
+    building = f'BUILDING an engine for {model} (Timing kernels, 25%), for '
+    assert told[2].message.startswith(building)
 
 
 def test_end_of_ros_does_not_wait_for_the_model(node_to_configure, monkeypatch):
     go_on = Event()
 
-    def load_for_ever(*_):
+    def load_for_ever(*_, **__):
         node_to_configure.context.shutdown()
         go_on.wait(60)
 
