@@ -61,6 +61,13 @@ def spoilt_corner(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_the_shipped_student_proves_itself(backend, caplog):
+    predictor = DepthPredictor.load(None, backend)
+    assert predictor.spec.name == {'onnxruntime': 'student', 'openvino': 'student_int8'}[backend]
+    assert not caplog.records  # nothing to check it with would be a warning
+
+
 def test_engine_that_agrees_is_loaded_without_a_word(
     make_model: MakeModel, backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
