@@ -61,13 +61,6 @@ def spoilt_corner(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-def test_the_shipped_student_proves_itself(backend, caplog):
-    predictor = DepthPredictor.load(None, backend)
-    assert predictor.spec.name == {'onnxruntime': 'student', 'openvino': 'student_int8'}[backend]
-    assert not caplog.records  # nothing to check it with would be a warning
-
-
 def test_engine_that_agrees_is_loaded_without_a_word(
     make_model: MakeModel, backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -161,3 +154,10 @@ def test_colour_order_and_range_are_those_of_the_model(make_model: MakeModel) ->
     make_model(colour_order='bgr')
     with pytest.raises(ValueError, match='inverse_depth differs by'):
         DepthPredictor.load(model)
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_the_shipped_student_proves_itself(backend, caplog):
+    predictor = DepthPredictor.load(None, backend)
+    assert predictor.spec.name == {'onnxruntime': 'student', 'openvino': 'student_int8'}[backend]
+    assert not caplog.records  # nothing to check it with would be a warning
