@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ssd_depth_core.model_spec import load_spec
 from ssd_depth_core.records import provenance
 from ssd_depth_core.runtime.images import decode_image
-from ssd_depth_core.runtime.predictor import SHIPPED_MODEL
+from ssd_depth_core.runtime.predictor import SHIPPED_MODEL, shipped_model
 from ssd_depth_ros.bag_depth import DepthGrid, read_depth, read_messages
 from ssd_depth_ros.demo_session import DEPTH, DEPTH_INFO, DIAGNOSTICS, IMAGE, POINTS, run_session
 from ssd_depth_ros.evaluation import FrameScore, sample_at, score_frames
@@ -52,7 +52,7 @@ def run_demo(bag: Path, out: Path, model: Path | None = None, rate: float = 1.0)
         TimeoutError: If the node does not come up or publishes no depth.
     """
     truth = read_depth(bag, TRUTH, TRUTH_INFO)
-    spec = load_spec(SHIPPED_MODEL if model is None else model)
+    load_spec(SHIPPED_MODEL if model is None else model)  # a wrong one is named before the drive
     out.mkdir(parents=True, exist_ok=True)
     recording = out / 'depth.mcap'
     progress = Progress(sys.stdout)
@@ -61,20 +61,22 @@ def run_demo(bag: Path, out: Path, model: Path | None = None, rate: float = 1.0)
     progress.say('comparing with the exact depth')
     depth = read_depth(recording, DEPTH, DEPTH_INFO)
     scores = score_frames(depth, truth)
+    backend = _backend(recording)
+    name = load_spec(shipped_model(backend.split()[0]) if model is None else model).name
     context = {
         'bag': str(bag),
         'drive': DRIVE,
         'rate': rate,
         'seconds': session.seconds,
-        'model': spec.name,
-        'backend': _backend(recording),
+        'model': name,
+        'backend': backend,
         'node_rss_mb': session.node_rss_mb,
         **provenance(),
     }
     report = make_report(session.sent_ns, session.arrived_ns, scores, context)
     write_report(report, out)
     shown = [scores[i] for i in np.linspace(0, len(scores) - 1, NUM_INSTANTS).astype(int)]
-    title = f'{bag.stem} ({DRIVE}): {spec.name} against exact depth'
+    title = f'{bag.stem} ({DRIVE}): {name} against exact depth'
     _write_png(out / 'sheet.png', draw_sheet(_instants(bag, shown, depth, truth), title))
     _write_png(
         out / 'points.png', draw_points(_points(recording, shown[len(shown) // 2].stamp_ns))
