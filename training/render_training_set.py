@@ -130,7 +130,9 @@ def _begin(root: Path, config: TrainingSetConfig) -> None:
                 'take the same again, or another --out'
             )
     root.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(wanted, sort_keys=False))
+    partial = path.with_suffix('.partial')
+    partial.write_text(yaml.safe_dump(wanted, sort_keys=False))
+    partial.replace(path)
 
 
 def _finished_cities(index: Path, config: TrainingSetConfig) -> set[int]:

@@ -66,7 +66,7 @@ def average_checkpoints(
         training_command='; '.join([*(info.training_command for info in infos), command]),
         training_config=infos[-1].training_config,
         training_commit=infos[-1].training_commit,
-        training_data=infos[-1].training_data,
+        training_data='; '.join(dict.fromkeys(info.training_data for info in infos)),
         metrics=metrics,
     )
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -181,8 +181,9 @@ class EngineCache:
         if not _is_ours(status):
             raise PermissionError(
                 f'engine cache {self.folder} belongs to user {status.st_uid} with mode '
-                f'{stat.S_IMODE(status.st_mode):o}; engines are code, so others must not be able '
-                f'to write there: `chmod go-w {self.folder}`, or choose a folder of your own'
+                f'{stat.S_IMODE(status.st_mode):o}; engines are code, so nobody but you may be '
+                f'able to write there: `chmod go-w {self.folder}` if it is yours, else set '
+                'XDG_CACHE_HOME to a folder of your own'
             )
 
     def _load(
@@ -197,16 +198,22 @@ class EngineCache:
                 raise ValueError('another user can write it')
             if note['key'] != asdict(key) or note['plan_sha256'] != _sha256(plan):
                 raise ValueError('its side-car describes another plan')
-            engine = load(plan)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            if complain:
-                _log.warning('engine %s is of no use (%s); building again', plan_path, error)
-            return None
-        with suppress(OSError):  # a read-only disk
-            os.utime(note_path)
-        return engine
+            useless: Exception = error
+        else:
+            try:
+                engine = load(plan)  # its OSError is of the GPU, whose plan is none the worse
+            except ValueError as error:
+                useless = error
+            else:
+                with suppress(OSError):  # a read-only disk
+                    os.utime(note_path)
+                return engine
+        if complain:
+            _log.warning('engine %s is of no use (%s); building again', plan_path, useless)
+        return None
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:
@@ -224,6 +231,10 @@ class EngineCache:
             except BlockingIOError:
                 _log.warning('another process is building engines in %s; waiting', self.folder)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError as error:  # a file system without locks
+                self._not_stored(error)
+                yield False
+                return
             yield True
         finally:
             os.close(descriptor)  # and with it the lock
@@ -239,9 +250,13 @@ class EngineCache:
         try:
             _replace(path, plan)
             _replace(path.with_suffix('.json'), json.dumps(note, indent=2).encode())
-            self._evict(keep=path)
         except OSError as error:  # e.g. the disk is full
             self._not_stored(error)
+            return
+        try:
+            self._evict(keep=path)
+        except OSError as error:
+            _log.warning('engine cache %s cannot be brought to its size (%s)', self.folder, error)
 
     def _evict(self, keep: Path) -> None:
         """Bring the folder to its size, and sweep up after processes that died while writing."""
@@ -259,8 +274,8 @@ class EngineCache:
 
     def _not_stored(self, error: OSError) -> None:
         message = (
-            f'engine cache {self.folder} cannot be written ({error}); choose a folder that can, '
-            'or every start builds again'
+            f'engine cache {self.folder} cannot be written ({error}); set XDG_CACHE_HOME to a '
+            'folder that can, or every start builds again'
         )
         if self._must_store:
             raise OSError(message) from error

@@ -135,9 +135,10 @@ class DepthPredictor:
 
     @property
     def num_refused(self) -> int:
-        """How many pictures got an error because the network gave NaN or what is no depth.
+        """How many pictures got an error, each alone, because the network gave NaN or no depth.
 
-        One that does spoils the call: a batch counts with all of its pictures.
+        A batch with such a picture is an error as a whole and is not counted: who asks for its
+        pictures one by one, as the node does, learns which of them is to blame.
         """
         return self._num_refused
 
@@ -223,7 +224,8 @@ class DepthPredictor:
                 return self._predict_on_device(self._backend, images, grid_Ks)
             return self._predict_here(images, grid_Ks)
         except ValueError:
-            self._num_refused += len(images)
+            if len(images) == 1:
+                self._num_refused += 1
             raise
 
     def _predict_on_device(

@@ -21,11 +21,16 @@ _OPTIONS = {
 }
 
 
-class OpenVinoBackend:
-    """Run a network with OpenVINO, compiled for one picture and for the last other batch size.
+MAX_SIZES = 12
+"""Of batches: as many as a robot has cameras."""
 
-    A free batch axis left to the engine made one picture take 1.5 times as long; every size ever
-    met would fill the memory.
+
+class OpenVinoBackend:
+    """Run a network with OpenVINO, compiled for each batch size that it meets.
+
+    A free batch axis left to the engine made one picture take 1.5 times as long. The last
+    `MAX_SIZES` are kept: a rig whose cameras come and go must not wait for a compilation each
+    time, and every size ever met would fill the memory.
     """
 
     name = 'openvino'
@@ -58,7 +63,9 @@ class OpenVinoBackend:
         """
         batch = len(image)
         if batch not in self._requests:
-            self._requests = {1: self._requests[1], batch: self._compile(batch)}
+            if len(self._requests) == MAX_SIZES:
+                del self._requests[next(iter(self._requests))]
+            self._requests[batch] = self._compile(batch)
         results = self._requests[batch].infer([image], share_inputs=True, share_outputs=True)
         return {name: results[name] for name in self.outputs}
 

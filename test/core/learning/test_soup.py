@@ -49,7 +49,7 @@ def test_weights_and_statistics_are_the_mean(make, rendered_set, tmp_path):
             assert (values == 3).all()
     assert read == info
     assert read.training_command == 'train 1; train 2; train 6; average'
-    assert (read.step, read.training_data) == (6, '6')
+    assert (read.step, read.training_data) == (6, '1; 2; 6')
     assert set(read.metrics) == {'day-clear', 'night'}
     assert read.metrics['night']['n'] == 2
 

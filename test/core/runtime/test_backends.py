@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 from ssd_depth_core.runtime import backends
-from ssd_depth_core.runtime.backends import load_backend
+from ssd_depth_core.runtime.backends import load_backend, openvino
 
 MakeModel = Callable[..., Path]
 
@@ -49,17 +49,18 @@ def test_any_layout_of_the_input_in_memory_will_do(make_model: MakeModel, name: 
         np.testing.assert_array_equal(backend.run(image)['confidence'], image[:, 1:2])
 
 
-def test_openvino_keeps_one_batch_size_beside_one_picture(
+def test_openvino_keeps_the_last_batch_sizes(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(openvino, 'MAX_SIZES', 3)
     backend = load_backend('openvino', make_model(), 1)
     compiled = []
     compile_for = backend._compile
     monkeypatch.setattr(backend, '_compile', lambda n: compiled.append(n) or compile_for(n))
-    for batch in (1, 2, 3, 3, 1, 2):
+    for batch in (1, 2, 3, 3, 1, 2, 4, 3, 1):
         image = np.full((batch, 3, 6, 8), batch, np.float32)
         np.testing.assert_array_equal(backend.run(image)['inverse_depth'], image[:, :1])
-    assert compiled == [2, 3, 2]
+    assert compiled == [2, 3, 4, 1]
 
 
 def test_auto_falls_back_to_onnxruntime(

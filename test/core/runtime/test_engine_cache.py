@@ -234,7 +234,7 @@ def test_a_folder_that_cannot_be_made_costs_the_cache_alone(tmp_path, builder, c
     assert cache.obtain(KEY, builder, load) == 'machine code'
     assert 'cannot be written' in caplog.text
     strict = EngineCache(cache.folder, must_store=True)
-    with pytest.raises(OSError, match='engine cache .* cannot be written .*; choose a folder'):
+    with pytest.raises(OSError, match='engine cache .* cannot be written .*; set XDG_CACHE_HOME'):
         strict.obtain(KEY, builder, load)
     assert builder.num_builds == 1  # and not minutes later
 
@@ -351,3 +351,28 @@ def test_who_waits_for_another_says_so(start, builds, tmp_path, builder, caplog)
     assert EngineCache(tmp_path).obtain(KEY, builder, load) == 'machine code'
     assert builder.num_builds == 0
     assert 'another process is building engines' in caplog.text
+
+
+def test_a_full_gpu_is_no_fault_of_the_plan(cache):
+    cache.obtain(KEY, lambda: PLAN, load)
+    built = []
+
+    def load_on_full_gpu(_):
+        raise OSError('free memory of the GPU')
+
+    with pytest.raises(OSError, match='free memory'):
+        cache.obtain(KEY, lambda: built.append(1) or PLAN, load_on_full_gpu)
+    assert not built
+    assert cache.obtain(KEY, None, load) == load(PLAN)
+
+
+def test_a_file_system_without_locks_is_a_folder_that_cannot_be_written(
+    cache, monkeypatch, caplog
+):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr(engine_cache.fcntl, 'flock', no_locks)
+    assert cache.obtain(KEY, lambda: PLAN, load) == load(PLAN)
+    assert 'cannot be written' in caplog.text
+    assert not cache.entries()
