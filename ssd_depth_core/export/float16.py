@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper, TensorProto
 from ssd_depth_core.checks import sha256_of
 from ssd_depth_core.export.quantized_layers import output_nodes, PAIR
 from ssd_depth_core.model_spec import load_spec, save_spec
-from ssd_depth_core.reference_pair import load_reference, save_reference
+from ssd_depth_core.reference_pair import load_reference, reference_path_of, save_reference
 
 KEPT = (
     *('LayerNormalization', 'InstanceNormalization', 'GroupNormalization', 'Softmax'),
@@ -61,6 +61,7 @@ def float16_file(model: Path, folder: Path) -> Path:
     save_spec(half_spec, out)
     # What float32 computed is what half precision must come near, and needs no run of either.
     pair = load_reference(model, spec)
+    reference_path_of(out).unlink(missing_ok=True)  # an older export's would not fit
     if pair is not None:
         save_reference(replace(pair, onnx_sha256=half_spec.onnx_sha256, precision='fp16'), out)
     return out

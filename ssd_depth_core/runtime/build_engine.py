@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('stopped; nothing was written', file=sys.stderr)
+        print('stopped; what was finished is kept', file=sys.stderr)
         return 130
     _list(cache)
     return 0

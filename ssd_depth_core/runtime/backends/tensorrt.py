@@ -279,6 +279,8 @@ def open_backend(
         lambda: build_pictures(library, spec, options, progress),
         lambda plan: Engine(library, plan, stream, external=_EXTERNAL),
     )
+    fixed = network.inputs['image'][0]
+    is_free = fixed == -1
     return TensorRtBackend(
         spec,
         stream,
@@ -286,7 +288,7 @@ def open_backend(
         pictures,
         name=name,
         device=device.name,
-        max_batch=options.max_batch,
+        max_batch=options.max_batch if is_free else fixed,
     )
 
 
@@ -347,18 +349,12 @@ def build_network(
     Raises:
         ImportError: If `onnx` is not installed.
         OSError: If TensorRT cannot start.
-        ValueError: If the network's batch axis is fixed below `max_batch`, or TensorRT cannot
-            build it.
+        ValueError: If TensorRT cannot build it.
     """
     onnx = _import_onnx()
     network = onnx.load(path)
     (batch, *_) = network.graph.input[0].type.tensor_type.shape.dim
     is_free = not batch.HasField('dim_value')
-    if not is_free and batch.dim_value != options.max_batch:
-        raise ValueError(
-            f'max_batch must be {batch.dim_value} for {path}, whose batch axis is fixed, got '
-            f'{options.max_batch}; export it again for more'
-        )
     shapes = network_shapes(spec, options) if is_free else {}
     model = metric_graph(network, spec).SerializeToString()
     return build_plan(library, model, path.name, shapes, options, progress)

@@ -64,7 +64,7 @@ def test_ctrl_c_ends_it(monkeypatch, capsys):
 
     monkeypatch.setattr(build_engine, '_introduce', stop)
     assert main([]) == 130
-    assert capsys.readouterr().err == 'stopped; nothing was written\n'
+    assert capsys.readouterr().err == 'stopped; what was finished is kept\n'
 
 
 def test_the_real_command_ends_with_one_clear_line_where_there_is_no_tensorrt(tmp_path):

@@ -100,7 +100,7 @@ def test_refusal_says_who_how_much_and_what_to_do(
     assert message.startswith(f'model {model} is computed wrongly by openvino on ')
     assert 'CPU: inverse_depth differs by 0.5 (relative, root mean square)' in message
     assert 'more than the tolerance 0.005 of fp32; take another backend' in message
-    assert message.endswith('or pass self_check=False to use it all the same')
+    assert message.endswith('(the node: self_check:=false) to use it all the same')
 
 
 def test_refused_engine_is_loaded_where_it_is_asked_for(

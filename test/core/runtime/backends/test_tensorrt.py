@@ -4,12 +4,14 @@ import sys
 import numpy as np
 import pytest
 from ssd_depth_core.canonical_depth import metric_depth_of
+from ssd_depth_core.model_spec import load_spec
 from ssd_depth_core.preprocess import resize_image
+from ssd_depth_core.reference_pair import ReferencePair, save_reference
 from ssd_depth_core.runtime import build_engine
 from ssd_depth_core.runtime import predictor as predictor_module
 from ssd_depth_core.runtime.backends import load_backend, tensorrt
 from ssd_depth_core.runtime.backends.pictures import PictureBackend
-from ssd_depth_core.runtime.backends.tensorrt import open_backend
+from ssd_depth_core.runtime.backends.tensorrt import open_backend, TensorRtBackend
 from ssd_depth_core.runtime.backends.tensorrt_build import BuildOptions
 from ssd_depth_core.runtime.predictor import DepthPredictor
 
@@ -227,11 +229,44 @@ def test_a_plan_that_the_library_refuses_is_built_again(trt, make_model, caplog)
     assert caplog.text.count('refuses the plan (another library built this plan)') == 2
 
 
-def test_a_fixed_batch_axis_is_not_built_for_more(trt, make_model):
-    path = make_model(batch=1)
-    assert load_backend('tensorrt', path, None).inputs == {'image': (1, 3, H, W)}
-    with pytest.raises(ValueError, match='max_batch must be 1 for .*tiny.onnx, .*, got 2; export'):
-        open_backend('tensorrt', path, BuildOptions(max_batch=2))
+def test_a_fixed_batch_axis_is_one_call_a_picture(trt, make_model):
+    backend = open_backend('tensorrt', make_model(batch=1), BuildOptions(max_batch=2))
+    assert backend.inputs == {'image': (1, 3, H, W)}
+    frame = [picture(0), picture(1), picture(2)]
+    for depth, image in zip(
+        backend.predict_pictures(frame, [1.0] * 3)['depth'], frame, strict=True
+    ):
+        np.testing.assert_allclose(depth[0], expected_depth(image), rtol=1e-5)
+
+
+def with_pair(path):
+    spec, shown = load_spec(path), picture(5, (H, W))
+    outputs = {
+        name: (shown[..., channel] / 255).astype(np.float16)
+        for channel, name in enumerate(('inverse_depth', 'confidence'))
+    }
+    pair = ReferencePair(
+        onnx_sha256=spec.onnx_sha256, precision='fp32', picture=shown, outputs=outputs
+    )
+    save_reference(pair, path)
+    return path
+
+
+def test_an_engine_proves_the_way_of_pictures_too(trt, make_model, monkeypatch):
+    path = with_pair(make_model())
+    DepthPredictor.load(path, 'tensorrt')
+    whole = TensorRtBackend.predict_pictures
+
+    for factor in (1.1, np.nan):
+
+        def spoilt(backend, pictures, focal_scales, factor=factor):
+            outputs = whole(backend, pictures, focal_scales)
+            return outputs | {'depth': factor * outputs['depth']}
+
+        monkeypatch.setattr(TensorRtBackend, 'predict_pictures', spoilt)
+        with pytest.raises(ValueError, match='wrongly by tensorrt on Orin: depth differs'):
+            DepthPredictor.load(path, 'tensorrt')
+    DepthPredictor.load(path, 'tensorrt', self_check=False)
 
 
 def test_building_without_onnx_says_what_to_install(trt, make_model, monkeypatch):
