@@ -307,6 +307,27 @@ class TrainingFrames(Dataset[dict[str, torch.Tensor]]):
         return str(rng.choice(names, p=weights / weights.sum()))
 
 
+def evaluation_sets(
+    frames: list[Frame],
+    size: tuple[int, int],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> dict[str, Dataset[dict[str, torch.Tensor]]]:
+    """Sort frames by condition, to be measured.
+
+    Args:
+        frames: What to take from.
+        size: (H, W) of the network's input, pixels.
+        mean: Per channel, of values in [0, 1].
+        std: Per channel, of values in [0, 1].
+
+    Returns:
+        One a condition that any frame has, by name, in alphabetical order.
+    """
+    conditions = sorted({name for frame in frames for name in frame.line.conditions})
+    return {name: EvaluationFrames(frames, name, size, mean, std) for name in conditions}
+
+
 class EvaluationFrames(Dataset[dict[str, torch.Tensor]]):
     """Give unchanged samples of one condition, in order, at the network's input size."""
 

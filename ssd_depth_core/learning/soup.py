@@ -8,7 +8,7 @@ mean of several trainings from one start does (arXiv 2203.05482). It costs a rob
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssd_depth_core.data.rendered import EvaluationFrames, read_frames
+from ssd_depth_core.data.rendered import evaluation_sets, read_frames
 from ssd_depth_core.learning.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from ssd_depth_core.learning.evaluation import evaluate
 from ssd_depth_core.learning.training import predictor_of, require_same_architecture
@@ -49,16 +49,12 @@ def average_checkpoints(
             if mean.is_floating_point():
                 mean.lerp_(value, 1 / number)
         infos.append(info)
-    size = (network.config.input_height, network.config.input_width)
-    conditions = dict.fromkeys(name for frame in frames for name in frame.line.conditions)
+    model = network.config
     metrics = evaluate(
         predictor_of(network),
-        {
-            name: EvaluationFrames(frames, name, size, network.config.mean, network.config.std)
-            for name in conditions
-        },
-        canonical_focal_px=network.config.canonical_focal_px,
-        max_depth_m=network.config.max_depth_m,
+        evaluation_sets(frames, (model.input_height, model.input_width), model.mean, model.std),
+        canonical_focal_px=model.canonical_focal_px,
+        max_depth_m=model.max_depth_m,
     )
     result = CheckpointInfo(
         model=first.model,

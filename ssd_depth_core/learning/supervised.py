@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ssd_depth_core.config import to_dict
 from ssd_depth_core.data.manifest import NAME as MANIFEST
 from ssd_depth_core.data.manifest import read_manifest
 from ssd_depth_core.data.rendered import (
     describe_sets,
-    EvaluationFrames,
+    evaluation_sets,
     read_frames,
     RenderedConfig,
     TrainingFrames,
@@ -162,11 +161,7 @@ def train_supervised(
     validation_frames = spread(
         read_frames(list(validation) or folders, 'validation'), config.num_validation_frames
     )
-    conditions = sorted({name for f in validation_frames for name in f.line.conditions})
-    validation_sets: dict[str, Any] = {
-        condition: EvaluationFrames(validation_frames, condition, size, model.mean, model.std)
-        for condition in conditions
-    }
+    validation_sets = evaluation_sets(validation_frames, size, model.mean, model.std)
     dataset = TrainingFrames(train_frames, config.data, size, model.mean, model.std)
     shown = sorted({name for frame in train_frames for name in frame.line.conditions})
     data = (
