@@ -37,8 +37,8 @@ class EngineKey:
 
     engine: str
     """Which part of a model's work this engine does."""
-    onnx_sha256: str
-    """Of the model."""
+    onnx_sha256: str | None
+    """Of the model; None where the plan depends on none."""
     library: str
     """Name and full version of what builds and runs the plan."""
     gpu: str

@@ -24,8 +24,8 @@ GRAPH_VERSION = 1
 _OPSET, _IR_VERSION = 18, 10
 
 
-def baked_constants(spec: ModelSpec) -> dict[str, Any]:
-    """Tell what these graphs take from a spec, for the key of an engine.
+def picture_constants(spec: ModelSpec) -> dict[str, Any]:
+    """Tell what `picture_graph` takes from a spec, for the key of its engine.
 
     Args:
         spec: Of the network.
@@ -39,8 +39,19 @@ def baked_constants(spec: ModelSpec) -> dict[str, Any]:
         'colour_order': spec.colour_order,
         'mean': list(spec.mean),
         'std': list(spec.std),
-        'max_depth_m': spec.max_depth_m,
     }
+
+
+def metric_constants(spec: ModelSpec) -> dict[str, Any]:
+    """Tell what `metric_graph` takes from a spec, for the key of its engine.
+
+    Args:
+        spec: Of the network.
+
+    Returns:
+        Values for JSON.
+    """
+    return {'graph_version': GRAPH_VERSION, 'max_depth_m': spec.max_depth_m}
 
 
 def resizing_matrix(source: int, target: int, kind: Literal['area', 'linear']) -> NDArray[Any]:

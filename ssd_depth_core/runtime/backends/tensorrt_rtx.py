@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ssd_depth_core.runtime.backends import Progress
-from ssd_depth_core.runtime.backends.tensorrt import open_backend, TensorRtBackend
+from ssd_depth_core.runtime.backends.tensorrt import open_backend
+from ssd_depth_core.runtime.backends.tensorrt_backend import TensorRtBackend
 from ssd_depth_core.runtime.backends.tensorrt_build import BuildOptions
 
 

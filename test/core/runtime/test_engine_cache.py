@@ -71,6 +71,7 @@ def test_the_second_time_nothing_is_built(cache, builder):
     [
         {'engine': 'pictures'},
         {'onnx_sha256': '1' * 64},
+        {'onnx_sha256': None},
         {'library': 'tensorrt 10.3.1'},
         {'gpu': 'Thor'},
         {'compute_capability': '11.0'},

@@ -9,10 +9,12 @@ from ssd_depth_core.preprocess import resize_image
 from ssd_depth_core.reference_pair import ReferencePair, save_reference
 from ssd_depth_core.runtime import build_engine
 from ssd_depth_core.runtime import predictor as predictor_module
-from ssd_depth_core.runtime.backends import load_backend, tensorrt
+from ssd_depth_core.runtime.backends import load_backend, tensorrt_backend
 from ssd_depth_core.runtime.backends.pictures import PictureBackend
-from ssd_depth_core.runtime.backends.tensorrt import open_backend, TensorRtBackend
+from ssd_depth_core.runtime.backends.tensorrt import open_backend
+from ssd_depth_core.runtime.backends.tensorrt_backend import TensorRtBackend
 from ssd_depth_core.runtime.backends.tensorrt_build import BuildOptions
+from ssd_depth_core.runtime.engine_cache import EngineCache
 from ssd_depth_core.runtime.predictor import DepthPredictor
 
 pytest.importorskip('onnx')
@@ -74,7 +76,7 @@ def test_pictures_of_any_size_become_metres(trt, make_model):
 
 
 def test_larger_pictures_than_the_engine_takes_are_resized_first(trt, make_model, monkeypatch):
-    monkeypatch.setattr(tensorrt, 'MAX_PICTURE', (30, 30))
+    monkeypatch.setattr(tensorrt_backend, 'MAX_PICTURE', (30, 30))
     backend = open_backend('tensorrt', make_model())
     (depth,) = backend.predict_pictures([picture(0, (40, 20))], [1.0])['depth']
     np.testing.assert_allclose(depth[0], expected_depth(picture(0, (40, 20))), rtol=1e-3)
@@ -199,25 +201,45 @@ def test_the_command_builds_what_the_node_then_finds(trt, make_model, capsys):
         'GPU 0: Orin, compute capability 8.7, 61.0 GiB, CUDA 12.6 (taken)',
     ]
     assert '2 engines' in printed.out
-    assert 'tensorrt 10.3.0  Orin (8.7)  CUDA 12.6  batch 1..1' in printed.out
+    assert 'model any           tensorrt 10.3.0  Orin (8.7)  CUDA 12.6  batch 1..1' in printed.out
     load_backend('tensorrt', path, None)
     assert trt.num_builds == 2
 
 
-@pytest.mark.parametrize('change', ['library', 'device', 'batch', 'spec'])
-def test_another_library_device_batch_or_spec_builds_anew(trt, driver, make_model, change):
+@pytest.mark.parametrize('change', ['library', 'device', 'workspace'])
+def test_another_library_device_or_way_of_building_builds_anew(trt, driver, make_model, change):
     open_backend('tensorrt', make_model())
-    options, fields = BuildOptions(), {}
+    options = BuildOptions()
     if change == 'library':
         trt.__version__ = '10.3.1'
     elif change == 'device':
         driver.names = ['Thor']
-    elif change == 'batch':
-        options = BuildOptions(max_batch=2)
     else:
-        fields = {'mean': (0.1, 0.1, 0.1)}
-    open_backend('tensorrt', make_model(**fields), options)
+        options = BuildOptions(workspace_bytes=1 << 20)
+    open_backend('tensorrt', make_model(), options)
     assert trt.num_builds == 4
+
+
+# Of the two engines, by what one of them alone depends on.
+@pytest.mark.parametrize(
+    ('fields', 'max_batch', 'engine'),
+    [
+        ({'mean': (0.1, 0.1, 0.1)}, 1, 'pictures'),
+        ({'colour_order': 'bgr'}, 1, 'pictures'),
+        ({'max_depth_m': 100.0}, 1, 'network'),
+        ({'outputs': ('inverse_depth',), 'has_confidence': False}, 1, 'network'),
+        ({}, 2, 'network'),
+    ],
+)
+def test_models_share_the_engine_that_does_not_tell_them_apart(
+    trt, make_model, fields, max_batch, engine
+):
+    open_backend('tensorrt', make_model())
+    shared = {entry.plan for entry in EngineCache().entries()}
+    open_backend('tensorrt', make_model(**fields), BuildOptions(max_batch=max_batch))
+    (built,) = [entry for entry in EngineCache().entries() if entry.plan not in shared]
+    assert built.key['engine'] == engine
+    assert trt.num_builds == 3
 
 
 def test_a_plan_that_the_library_refuses_is_built_again(trt, make_model, caplog):

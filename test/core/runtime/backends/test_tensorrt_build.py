@@ -13,17 +13,17 @@ from ssd_depth_core.canonical_depth import BEYOND_RANGE_SHARE
 from ssd_depth_core.checks import sha256_of
 from ssd_depth_core.model_spec import load_spec, save_spec
 from ssd_depth_core.runtime.backends import load_backend
-from ssd_depth_core.runtime.backends.tensorrt import (
-    build_network,
-    build_pictures,
-    network_shapes,
-    open_backend,
-)
+from ssd_depth_core.runtime.backends.tensorrt import open_backend
 from ssd_depth_core.runtime.backends.tensorrt_build import build_plan, BuildOptions, parse_network
 from ssd_depth_core.runtime.backends.tensorrt_cuda import first_device, open_driver, Stream
 from ssd_depth_core.runtime.backends.tensorrt_engine import Engine
 from ssd_depth_core.runtime.backends.tensorrt_graph import metric_graph
 from ssd_depth_core.runtime.backends.tensorrt_library import load_library
+from ssd_depth_core.runtime.backends.tensorrt_plans import (
+    build_network,
+    build_pictures,
+    network_shapes,
+)
 from ssd_depth_core.runtime.engine_cache import EngineCache
 from ssd_depth_core.runtime.predictor import DepthPredictor, SHIPPED_MODEL
 
@@ -139,7 +139,7 @@ def test_a_build_names_its_target(library):
 BUILD = """
 import hashlib, sys
 sys.path[:0] = sys.argv[1:]
-from ssd_depth_core.runtime.backends.tensorrt import build_network
+from ssd_depth_core.runtime.backends.tensorrt_plans import build_network
 from ssd_depth_core.runtime.backends.tensorrt_build import BuildOptions
 from ssd_depth_core.runtime.backends.tensorrt_library import load_library
 from ssd_depth_core.runtime.predictor import SHIPPED_MODEL

@@ -6,8 +6,9 @@ import pytest
 from ssd_depth_core.model_spec import ModelSpec
 from ssd_depth_core.preprocess import resize_image
 from ssd_depth_core.runtime.backends.tensorrt_graph import (
-    baked_constants,
+    metric_constants,
     metric_graph,
+    picture_constants,
     picture_graph,
     resizing_matrices,
     resizing_matrix,
@@ -139,12 +140,15 @@ def test_a_fixed_batch_and_a_missing_confidence_are_followed():
         {'mean': (0.5, 0.456, 0.406)},
         {'std': (1, 1, 1)},
         {'colour_order': 'bgr'},
-        {'max_depth_m': 100.0},
         {'input_width': 40},
     ],
 )
-def test_whatever_is_baked_in_is_told(change):
-    assert baked_constants(replace(SPEC, **change)) != baked_constants(SPEC)
+def test_whatever_the_way_of_pictures_bakes_in_is_told(change):
+    assert picture_constants(replace(SPEC, **change)) != picture_constants(SPEC)
+
+
+def test_whatever_the_way_to_metres_bakes_in_is_told():
+    assert metric_constants(replace(SPEC, max_depth_m=100.0)) != metric_constants(SPEC)
 
 
 def test_both_graphs_together_give_what_the_predictor_gives():
