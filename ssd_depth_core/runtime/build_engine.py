@@ -145,7 +145,7 @@ def _describe(entry: CachedEngine) -> str:
     return (
         f'{key["engine"]:8s}  model {(key["onnx_sha256"] or "any")[:12]:12s}  {key["library"]}  '
         f'{key["gpu"]} ({key["compute_capability"]})  CUDA {key["cuda"]}  '
-        f'batch 1..{key["options"]["max_batch"]}  {entry.num_bytes / 2**20:.1f} MiB  {entry.built}'
+        f'batch {key["options"]["max_batch"]}  {entry.num_bytes / 2**20:.1f} MiB  {entry.built}'
     )
 
 

@@ -61,7 +61,7 @@ def open_backend(
             has the engines.
 
     Returns:
-        The backend, ready to run.
+        The backend, warm: the first picture takes as long as the others of its size.
 
     Raises:
         FileNotFoundError: If the model or its spec is missing.
@@ -80,21 +80,11 @@ def open_backend(
     network = cache.obtain(
         network_key(target, spec, options),
         lambda: build_network(library, path, spec, options, progress),
-        lambda plan: Engine(library, plan, stream, captures=True),
+        lambda plan: Engine(library, plan, stream, is_recorded=True),
     )
     pictures = cache.obtain(
         pictures_key(target, spec, options),
         lambda: build_pictures(library, spec, options, progress),
         lambda plan: Engine(library, plan, stream, external=_EXTERNAL),
     )
-    fixed = network.inputs['image'][0]
-    is_free = fixed == -1
-    return TensorRtBackend(
-        spec,
-        stream,
-        network,
-        pictures,
-        name=name,
-        device=device.name,
-        max_batch=options.max_batch if is_free else fixed,
-    )
+    return TensorRtBackend(spec, stream, network, pictures, name=name, device=device.name)

@@ -1,6 +1,10 @@
 """The work on the GPU: a picture goes there once and comes back as metres.
 
-All of it is on one stream, between pinned buffers.
+All of it is on one stream, between pinned buffers. The network has one shape, that of its largest
+batch, and is one CUDA graph. TensorRT binds a recording to its context, which a change of shapes
+makes void: a graph a batch size would take a context each, with memory of its own or shared by
+hand. So smaller batches are filled up with what the slots held before. They cost as much as a
+whole one, which the GPU must have time for anyhow where the cameras of a rig come together.
 """
 
 from collections.abc import Sequence
@@ -32,9 +36,8 @@ class TensorRtBackend:
         *,
         name: LibraryName,
         device: str,
-        max_batch: int,
     ) -> None:
-        """Join the engines and take pinned memory for what goes in and comes out.
+        """Join the engines, take pinned memory for what goes in and comes out, and warm up.
 
         Args:
             spec: Of the network.
@@ -43,12 +46,12 @@ class TensorRtBackend:
             pictures: Of `picture_graph`.
             name: Which library runs them.
             device: What they run on, for people to read.
-            max_batch: That the network was built for.
 
         Raises:
-            OSError: If there is not enough memory.
+            OSError: If there is not enough memory, or the engines do not run.
         """
-        self.name, self.device = name, device
+        self.name: str = name
+        self.device = device
         self.inputs: dict[str, Shape] = {'image': _free_axes(network.inputs['image'])}
         self.outputs: dict[str, Shape] = {
             output: _free_axes(shape)
@@ -56,16 +59,17 @@ class TensorRtBackend:
             if output in ('inverse_depth', 'confidence')
         }
         self._spec, self._stream, self._network, self._pictures = spec, stream, network, pictures
-        self._max_batch = max_batch
+        self._max_batch = network.largest['image'][0]
         self._size = (spec.input_height, spec.input_width)
-        self._image = stream.allocate_pinned((max_batch, 3, *self._size), np.float32)
-        self._focal_scale = stream.allocate_pinned((max_batch, 1, 1, 1), np.float32)
-        self._focal_scale[:] = 1
-        stream.upload(self._focal_scale, network.address('focal_scale'))
-        stream.synchronize()
-        self._levels = [np.empty(0, np.uint8)] * max_batch
-        self._results: dict[str, NDArray[np.float32]] = {}
+        self._image = stream.allocate_pinned(network.largest['image'], np.float32)
+        self._focal_scale = stream.allocate_pinned(network.largest['focal_scale'], np.float32)
+        self._levels = [np.empty(0, np.uint8)] * self._max_batch
+        self._results: dict[str, NDArray[np.float32]] = {
+            output: stream.allocate_pinned((self._max_batch, *shape[1:]), np.float32)
+            for output, shape in network.outputs.items()
+        }
         self._matrices: dict[tuple[int, int], tuple[DeviceMemory, DeviceMemory]] = {}
+        self._warm_up()
 
     def run(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Run the network once, or as often as its largest batch asks for.
@@ -81,7 +85,7 @@ class TensorRtBackend:
             part = image[start : start + self._max_batch]
             self._image[: len(part)] = part
             self._stream.upload(self._image[: len(part)], self._network.address('image'))
-            self._run_network(len(part))
+            self._network.enqueue()
             self._fetch(list(self.outputs), start, len(part), len(image))
         return {name: self._results[name][: len(image)] for name in self.outputs}
 
@@ -112,13 +116,21 @@ class TensorRtBackend:
             self._focal_scale[: len(part), 0, 0, 0] = focal_scales[start : start + len(part)]
             address = self._network.address('focal_scale')
             self._stream.upload(self._focal_scale[: len(part)], address)
-            self._run_network(len(part))
+            self._network.enqueue()
             self._fetch([*wanted, *counts], start, len(part), len(pictures))
             if any(np.any(self._fetched(c, start, len(part)) != self._num_pixels) for c in counts):
                 self._fetch(list(self.outputs), start, len(part), len(pictures))
                 faulty = {name: self._fetched(name, start, len(part)) for name in self.outputs}
                 check_outputs(faulty, self._spec)
         return {name: self._results[name][: len(pictures)] for name in wanted}
+
+    def _warm_up(self) -> None:
+        """Do what only first calls do, so that no picture has to wait for it."""
+        self._image[:], self._focal_scale[:] = 0, 1  # also what is in slots not yet filled
+        self._stream.upload(self._image, self._network.address('image'))
+        self._stream.upload(self._focal_scale, self._network.address('focal_scale'))
+        self._enqueue_picture(0, np.zeros((*self._size, 3), np.uint8))
+        self._network.record()
 
     @property
     def _num_pixels(self) -> int:
@@ -167,13 +179,10 @@ class TensorRtBackend:
         self._stream.synchronize()  # before `pinned` is freed
         return memory
 
-    def _run_network(self, batch: int) -> None:
-        self._network.enqueue({'image': (batch, 3, *self._size), 'focal_scale': (batch, 1, 1, 1)})
-
     def _fetch(self, names: list[str], start: int, batch: int, total: int) -> None:
         """Copy outputs of the network behind those of the batches before it, and wait."""
         for name in names:
-            if name not in self._results or len(self._results[name]) < total:
+            if len(self._results[name]) < total:
                 grown = self._stream.allocate_pinned(
                     (total, *self._network.outputs[name][1:]), np.float32
                 )

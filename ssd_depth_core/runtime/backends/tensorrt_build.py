@@ -21,7 +21,7 @@ class BuildOptions:
     """Say how engines are built; all of it is part of their key."""
 
     max_batch: int = 1
-    """Pictures of one network call; more are done in several."""
+    """Pictures of one network call; fewer take as long, more are done in several."""
     workspace_bytes: int = 1 << 30
     """Scratch memory that a kernel may ask for."""
     optimization_level: int = 3

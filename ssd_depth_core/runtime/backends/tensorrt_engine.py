@@ -10,13 +10,9 @@ from ssd_depth_core.runtime.backends.tensorrt_library import Library
 
 _log = logging.getLogger(__name__)
 
-# TensorRT finishes in the first call what a change of shapes left to do, and that cannot be
-# recorded; one call more, and a shape that was met by chance is not worth a recording.
-_CALLS_BEFORE_CAPTURE = 2
-
 
 class Engine:
-    """Put one engine's work on a stream, as a single CUDA graph where shapes stay the same."""
+    """Put one engine's work on a stream, as a single CUDA graph where it has been recorded."""
 
     def __init__(
         self,
@@ -25,16 +21,16 @@ class Engine:
         stream: Stream,
         *,
         external: frozenset[str] = frozenset(),
-        captures: bool = False,
+        is_recorded: bool = False,
     ) -> None:
-        """Load a plan and take memory for its tensors at their largest.
+        """Load a plan and take memory for its tensors at their largest, which it is set to.
 
         Args:
             library: That built the plan.
             plan: Trusted: loading it runs it.
             stream: For all work and memory.
             external: Tensors whose addresses come with each call.
-            captures: Whether to record work whose shapes stay the same; only without `external`.
+            is_recorded: Whether `record` will be called; only without `external`.
 
         Raises:
             OSError: If the device has not enough memory.
@@ -51,12 +47,10 @@ class Engine:
                 f'{library.title} {library.version} refuses the plan ({library.take_errors()})'
             )
         # TensorRT-RTX compiles kernels for new shapes while it runs, and so captures by itself.
-        native = captures and hasattr(trt, 'CudaGraphStrategy')
-        self._context = self._create_context(trt, native)
-        self._captures = captures and not native
+        self._records_itself = is_recorded and hasattr(trt, 'CudaGraphStrategy')
+        self._context = self._create_context(trt)
         self._graph: Graph | None = None
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._num_calls = 0
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         self.inputs: dict[str, tuple[int, ...]] = {}
         """Shapes as built, -1 where an axis is free."""
@@ -66,7 +60,9 @@ class Engine:
             is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
             ports = self.inputs if is_input else self.outputs
             ports[name] = tuple(self._engine.get_tensor_shape(name))
-        self._reshape({name: self._largest(name) for name in self.inputs})
+        self.largest = {name: self._largest(name) for name in self.inputs}
+        """Shapes of the inputs at their largest."""
+        self._reshape(self.largest)
         self._memory: dict[str, DeviceMemory] = {}
         for name in names:
             if name not in external:
@@ -87,33 +83,52 @@ class Engine:
         return self._memory[name].address
 
     def enqueue(
-        self, shapes: dict[str, tuple[int, ...]], addresses: dict[str, int] | None = None
+        self,
+        shapes: dict[str, tuple[int, ...]] | None = None,
+        addresses: dict[str, int] | None = None,
     ) -> None:
         """Put the work on the stream.
 
         Args:
-            shapes: Of every input.
+            shapes: Of every input; None for those of the last call, the largest in the first.
             addresses: Of the external tensors, on the device.
 
         Raises:
             OSError: If the work cannot be started.
+            ValueError: If the engine was not built for the shapes.
         """
-        if shapes != self._shapes:
-            # A recording is void once its context changes.
-            self._graph, self._num_calls = None, 0
+        if shapes is not None and shapes != self._shapes:
             self._reshape(shapes)
         for name, address in (addresses or {}).items():
             self._context.set_tensor_address(name, address)
-        if self._captures and self._graph is None and self._num_calls == _CALLS_BEFORE_CAPTURE:
-            self._capture()
         if self._graph is not None:
             self._graph.launch()
         else:
-            self._num_calls += 1
             self._execute()
 
-    def _create_context(self, trt: Any, captures_natively: bool) -> Any:
-        if captures_natively:
+    def record(self) -> None:
+        """Do the work once, and record it as the CUDA graph that is launched from then on.
+
+        The first call finishes what TensorRT leaves to it, which takes long and cannot be
+        recorded. Where the rest cannot be either, kernels go on being launched one by one.
+
+        Raises:
+            OSError: If the work cannot be started.
+        """
+        self._execute()
+        self._stream.synchronize()
+        if self._records_itself:
+            return
+        try:
+            with self._stream.capture() as graph:
+                self._execute()
+        except OSError as error:
+            _log.warning('no CUDA graph (%s); kernels are launched one by one', error)
+        else:
+            self._graph = graph
+
+    def _create_context(self, trt: Any) -> Any:
+        if self._records_itself:
             config = self._engine.create_runtime_config()
             config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
             context = self._engine.create_execution_context(config)
@@ -132,24 +147,15 @@ class Engine:
         return self.inputs[name]
 
     def _reshape(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        self._graph = None  # a recording is void once its context changes
         for name, shape in shapes.items():
             if not self._context.set_input_shape(name, shape):
                 raise ValueError(
                     f'input {name} of the engine must be {self.inputs[name]} up to '
-                    f'{self._largest(name)}, got {shape}; build it for a larger batch'
+                    f'{self.largest[name]}, got {shape}; resize larger pictures first'
                 )
         self._shapes = shapes
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
             raise OSError(f'{self._library.title} cannot run: {self._library.take_errors()}')
-
-    def _capture(self) -> None:
-        try:
-            with self._stream.capture() as graph:
-                self._execute()
-        except OSError as error:
-            _log.warning('no CUDA graph (%s); kernels are launched one by one', error)
-            self._captures = False
-        else:
-            self._graph = graph

@@ -107,16 +107,16 @@ def network_shapes(spec: ModelSpec, options: BuildOptions) -> Shapes:
 
     Args:
         spec: Of the network.
-        options: Give the largest batch.
+        options: Give the batch.
 
     Returns:
-        From one picture to the largest batch, which is preferred: a rig's cameras come together.
+        The largest batch alone: smaller ones are filled up to it.
     """
     image, focal_scale = (3, spec.input_height, spec.input_width), (1, 1, 1)
-    most = options.max_batch
+    batch = options.max_batch
     return {
-        'image': ((1, *image), (most, *image), (most, *image)),
-        'focal_scale': ((1, *focal_scale), (most, *focal_scale), (most, *focal_scale)),
+        'image': ((batch, *image),) * 3,
+        'focal_scale': ((batch, *focal_scale),) * 3,
     }
 
 
