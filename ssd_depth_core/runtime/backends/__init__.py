@@ -13,7 +13,8 @@ BackendName = Literal['auto', 'openvino', 'onnxruntime', 'tensorrt', 'tensorrt_r
 Shape = tuple[int | None, ...]
 """Of a network's input or output; None where an axis is free."""
 Progress = Callable[[str, float], None]
-"""Is told a phase of a build and the share of it that is done, in [0, 1]; from any thread."""
+"""Is told a phase of a build and the share of it that is done, in [0, 1]; from any thread. What it
+raises stops the build."""
 
 # In the order of preference on a CPU: OpenVINO is up to 1.4 times as fast in float32.
 _ORDER: tuple[BackendName, ...] = ('openvino', 'onnxruntime')

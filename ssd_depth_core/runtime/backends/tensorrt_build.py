@@ -6,7 +6,9 @@ builder choose a precision are gone in TensorRT 11, and what they chose could di
 to the next.
 """
 
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from ssd_depth_core.runtime.backends import Progress
@@ -105,7 +107,7 @@ def build_plan(
         name: What the model is called in messages.
         shapes: Of every input with a free axis.
         options: How.
-        progress: Is told what the builder does; where it raises, the build is stopped.
+        progress: Is told what the builder does; what it raises stops the build and is raised here.
 
     Returns:
         The plan.
@@ -134,7 +136,7 @@ def build_plan(
         config.add_optimization_profile(profile)
     monitor = _monitor(trt, progress or (lambda phase, done: None))
     config.progress_monitor = monitor
-    plan = parsed.builder.build_serialized_network(parsed.network, config)
+    plan = _build(parsed, config, monitor)
     if monitor.error is not None:
         raise monitor.error
     if plan is None:
@@ -143,6 +145,31 @@ def build_plan(
             'free memory, or take another backend'
         )
     return bytes(plan)
+
+
+def _build(parsed: ParsedNetwork, config: Any, monitor: Any) -> Any:
+    """Build in a thread, where Python delivers no interrupt: TensorRT's callbacks swallow it.
+
+    Whoever is interrupted while waiting has the build stopped at its next step, and waits for
+    that: the interpreter must not end under the library. To CUDA the thread is as good as its
+    caller: each begins with the first device, which is the one taken.
+    """
+    plan: Future[Any] = Future()
+
+    def build() -> None:
+        try:
+            plan.set_result(parsed.builder.build_serialized_network(parsed.network, config))
+        except BaseException as error:
+            plan.set_exception(error)
+
+    thread = Thread(target=build, name='tensorrt_builder', daemon=True)
+    thread.start()
+    try:
+        return plan.result()
+    except BaseException as error:
+        monitor.error = error
+        thread.join()
+        raise
 
 
 def _monitor(trt: Any, progress: Progress) -> Any:
@@ -182,6 +209,8 @@ def _monitor(trt: Any, progress: Progress) -> Any:
                 name = parent
             # One step may have several phases one after the other: no way back for these.
             self._shares[name] = share = max(share, self._shares.get(name, 0.0))
+            if self.error is not None:
+                return  # a phase that is stopped finishes, too
             try:
                 progress(name, share)
             except BaseException as error:  # must not pass through C++; raised after the build

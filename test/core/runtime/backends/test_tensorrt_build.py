@@ -3,8 +3,10 @@
 import ctypes
 from dataclasses import replace
 import hashlib
+import signal
 import subprocess
 import sys
+import threading
 
 import cv2
 import numpy as np
@@ -203,6 +205,26 @@ def test_whoever_is_told_the_progress_can_stop_the_build(library):
 
     with pytest.raises(KeyboardInterrupt):
         build_network(library, SHIPPED_MODEL, SPEC, SIX, stop)
+
+
+def test_ctrl_c_stops_the_build(library):
+    # A signal of the system's, on its way while TensorRT works.
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    told = []
+
+    def tell(phase, done):
+        if not told:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        told.append(done)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build_network(library, SHIPPED_MODEL, SPEC, SIX, tell)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert told[-1] < 1
+    assert 'tensorrt_builder' not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize(
