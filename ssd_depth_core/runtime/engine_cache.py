@@ -20,6 +20,7 @@ import logging
 import os
 from pathlib import Path
 import stat
+import time
 from typing import Any, TypeVar
 
 Engine = TypeVar('Engine')
@@ -28,6 +29,7 @@ MAX_BYTES = 2 << 30
 """Of a cache: a dozen engines of the largest student, of the shipped one hundreds."""
 
 _LOCK = 'lock'
+_LOCK_PERIOD_S = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -116,7 +118,11 @@ class EngineCache:
         self._must_store = must_store
 
     def obtain(
-        self, key: EngineKey, build: Callable[[], bytes], load: Callable[[bytes], Engine]
+        self,
+        key: EngineKey,
+        build: Callable[[], bytes],
+        load: Callable[[bytes], Engine],
+        waiting: Callable[[], None] = lambda: None,
     ) -> Engine:
         """Load an engine, building it only if no process has done so before.
 
@@ -124,6 +130,8 @@ class EngineCache:
             key: What the plan must have been built from.
             build: Makes the plan; may take minutes.
             load: Turns a plan into an engine; raises ValueError where the library refuses it.
+            waiting: Is called again and again while another process builds; what it raises ends
+                the waiting.
 
         Returns:
             The engine.
@@ -137,7 +145,7 @@ class EngineCache:
         engine = self._load(key, load)
         if engine is not None:
             return engine
-        with self._lock() as writable:
+        with self._lock(waiting) as writable:
             self._check_trusted()  # again, now that it is there
             # Whoever held the lock may have built it; what is damaged now stays damaged.
             engine = self._load(key, load, complain=True)
@@ -216,7 +224,7 @@ class EngineCache:
         return None
 
     @contextmanager
-    def _lock(self) -> Iterator[bool]:
+    def _lock(self, waiting: Callable[[], None]) -> Iterator[bool]:
         """Hold the folder's lock; yields whether it can be written at all."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -227,14 +235,17 @@ class EngineCache:
             return
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                _log.warning('another process is building engines in %s; waiting', self.folder)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                is_free = _try_lock(descriptor)
             except OSError as error:  # a file system without locks
                 self._not_stored(error)
                 yield False
                 return
+            if not is_free:
+                _log.warning('another process is building engines in %s; waiting', self.folder)
+            while not is_free:
+                waiting()
+                time.sleep(_LOCK_PERIOD_S)
+                is_free = _try_lock(descriptor)
             yield True
         finally:
             os.close(descriptor)  # and with it the lock
@@ -286,6 +297,14 @@ def _is_ours(status: os.stat_result) -> bool:
     """Say whether only this user, or root who may do anything anyway, can have written it."""
     others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return status.st_uid in (os.geteuid(), 0) and not others_write
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _replace(path: Path, contents: bytes) -> None:

@@ -58,7 +58,7 @@ def open_backend(
         options: How engines are built; None for the defaults.
         cache: Where engines are kept; None for the user's own.
         progress: Is told of a build, which takes seconds to minutes; never called where the cache
-            has the engines.
+            has the engines. What it raises stops the build and is raised here.
 
     Returns:
         The backend, warm: the first picture takes as long as the others of its size.
@@ -76,15 +76,22 @@ def open_backend(
     device = first_device(cuda)
     spec = load_spec(path)
     stream = Stream(cuda, device)
+
+    def waiting() -> None:
+        if progress is not None:
+            progress('another process is building', 0.0)
+
     target = Target(library=library, device=device, cuda=cuda.version)
     network = cache.obtain(
         network_key(target, spec, options),
         lambda: build_network(library, path, spec, options, progress),
         lambda plan: Engine(library, plan, stream, is_recorded=True),
+        waiting,
     )
     pictures = cache.obtain(
         pictures_key(target, spec, options),
         lambda: build_pictures(library, spec, options, progress),
         lambda plan: Engine(library, plan, stream, external=_EXTERNAL),
+        waiting,
     )
     return TensorRtBackend(spec, stream, network, pictures, name=name, device=device.name)

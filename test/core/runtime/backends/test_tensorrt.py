@@ -1,3 +1,4 @@
+import fcntl
 import gc
 import sys
 
@@ -197,6 +198,30 @@ def test_the_second_start_builds_nothing(trt, make_model):
     told.clear()
     open_backend('tensorrt', path, progress=lambda *what: told.append(what))
     assert (trt.num_builds, told) == (2, [])
+
+
+def test_who_waits_for_another_builder_is_told_and_can_give_up(trt, make_model, tmp_path):
+    path = make_model()
+    cache = EngineCache(tmp_path / 'cache')
+    told = []
+
+    def give_up(phase, done):
+        told.append(phase)
+        if len(told) == 2:
+            raise InterruptedByUser
+
+    class InterruptedByUser(Exception):
+        pass
+
+    cache.folder.mkdir()
+    with (cache.folder / 'lock').open('w') as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InterruptedByUser):
+            open_backend('tensorrt', path, cache=cache, progress=give_up)
+    assert told == ['another process is building'] * 2
+    assert trt.num_builds == 0
+    open_backend('tensorrt', path, cache=cache)
+    assert trt.num_builds == 2
 
 
 def test_a_start_with_engines_needs_no_onnx(trt, make_model, monkeypatch):
