@@ -29,6 +29,7 @@ from rclpy.lifecycle import (
 from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from ssd_depth_core.model_spec import ModelSpec
+from ssd_depth_core.runtime.backends import Progress
 from ssd_depth_core.runtime.predictor import DepthPredictor
 from ssd_depth_ros.camera import Camera
 from ssd_depth_ros.diagnostics import Health, status_of, summary_of
@@ -40,6 +41,8 @@ from ssd_depth_ros.parameters import declare_parameters, Parameters
 from ssd_depth_ros.worker import Worker
 
 DIAGNOSTICS_PERIOD_S = 1.0
+CANCEL_TIMEOUT_S = 8.0
+"""For an engine's build to stop: `ros2 launch` and containers kill a process after ten seconds."""
 USER_ERRORS = (ImportError, OSError, RuntimeError, ValueError)
 """What a wrong model, parameter or QoS override raises in a transition; others are bugs."""
 Transition = Callable[['DepthNode', LifecycleState], TransitionCallbackReturn]
@@ -252,20 +255,20 @@ class DepthNode(LifecycleNode):
             nonlocal doing
             doing = f'BUILDING an engine for {model} ({phase}, {share:.0%})'
 
-        def load() -> DepthPredictor:
+        def load(progress: Progress) -> DepthPredictor:
             predictor = DepthPredictor.load(
                 parameters.model or None,
                 parameters.backend,
                 parameters.num_threads or None,
                 self_check=parameters.self_check,
                 max_batch=len(parameters.cameras),
-                progress=report,
+                progress=progress,
             )
             predictor.warm_up(len(parameters.cameras))
             return predictor
 
         started = time.monotonic()
-        loading = Loading(load)
+        loading = Loading(load, report)
         try:
             while not loading.wait(DIAGNOSTICS_PERIOD_S):
                 if not self.context.ok():
@@ -275,6 +278,11 @@ class DepthNode(LifecycleNode):
                 self._publish_diagnostics()
         finally:
             self._loading = ''
+            # No thread may be left in a library that the interpreter takes down.
+            if not loading.cancel(CANCEL_TIMEOUT_S):
+                self.get_logger().warning(
+                    f'{doing}, did not stop within {CANCEL_TIMEOUT_S:.0f} s; not waited for'
+                )
         return loading.result()
 
     def _release(self) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import re
 import signal
 from threading import Event
+import time
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -354,7 +355,29 @@ def test_diagnostics_go_on_while_the_model_is_loaded(node_to_configure, model, m
     assert told[2].message.startswith(building)
 
 
-def test_end_of_ros_does_not_wait_for_the_model(node_to_configure, monkeypatch):
+def test_end_of_ros_stops_the_building_of_an_engine(node_to_configure, monkeypatch):
+    ended = Event()
+
+    def build_for_ever(*_, progress, **__):
+        try:
+            node_to_configure.context.shutdown()
+            while True:
+                progress('Timing kernels', 0.25)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(DepthPredictor, 'load', build_for_ever)
+    # rclpy cannot tell the new state to anybody any more; `main` ends without a word on it.
+    with pytest.raises(RuntimeError):
+        node_to_configure.trigger_configure()
+    assert ended.is_set()
+    assert 'ROS was shut down' in node_to_configure.failure
+
+
+def test_end_of_ros_does_not_wait_for_what_never_ends(node_to_configure, monkeypatch, capfd):
+    from ssd_depth_ros import depth_node
+
     go_on = Event()
 
     def load_for_ever(*_, **__):
@@ -362,11 +385,11 @@ def test_end_of_ros_does_not_wait_for_the_model(node_to_configure, monkeypatch):
         go_on.wait(60)
 
     monkeypatch.setattr(DepthPredictor, 'load', load_for_ever)
-    # rclpy cannot tell the new state to anybody any more; `main` ends without a word on it.
+    monkeypatch.setattr(depth_node, 'CANCEL_TIMEOUT_S', 0.1)
     with pytest.raises(RuntimeError):
         node_to_configure.trigger_configure()
     assert not go_on.is_set()
-    assert 'ROS was shut down' in node_to_configure.failure
+    assert 'did not stop within 0 s' in capfd.readouterr().err
     go_on.set()
 
 
