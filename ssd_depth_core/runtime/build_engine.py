@@ -6,12 +6,15 @@ from pathlib import Path
 import sys
 from typing import get_args
 
+from ssd_depth_core.model_spec import load_spec
+from ssd_depth_core.runtime.backends import Backend
 from ssd_depth_core.runtime.backends.tensorrt import open_backend
 from ssd_depth_core.runtime.backends.tensorrt_build import BuildOptions
 from ssd_depth_core.runtime.backends.tensorrt_cuda import first_device, open_driver
 from ssd_depth_core.runtime.backends.tensorrt_library import LibraryName, load_library
 from ssd_depth_core.runtime.engine_cache import CachedEngine, EngineCache, MAX_BYTES
 from ssd_depth_core.runtime.predictor import SHIPPED_MODEL
+from ssd_depth_core.runtime.self_check import check_backend
 
 _EXAMPLE = 'example: depth_build_engine student.onnx --float16 models --max-batch 6'
 
@@ -23,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: Command line; None takes the process's own.
 
     Returns:
-        0; 2 if the engines cannot be built, 130 if the user stopped it.
+        0; 2 if the engines cannot be built or compute something else than they should, 130 if the
+        user stopped it.
     """
     options = _parse(argv)
     logging.basicConfig(format='%(message)s', level=logging.WARNING)
@@ -34,13 +38,14 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         _introduce(options.backend)
         model = options.model if options.float16 is None else _halve(options)
-        open_backend(
+        backend = open_backend(
             options.backend,
             model,
             BuildOptions(max_batch=options.max_batch),
             cache,
             Meter(),
         )
+        _check(model, backend)
     except (OSError, ImportError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
@@ -127,6 +132,14 @@ def _introduce(name: LibraryName) -> None:
             f'{device.num_bytes / 2**30:.1f} GiB, CUDA {cuda.version}'
             + (' (taken)' if device == chosen else '')
         )
+
+
+def _check(model: Path, backend: Backend) -> None:
+    """Hold the engines to what is stored beside the model, as the node does at its start."""
+    differences = check_backend(model, load_spec(model), backend)
+    if differences:  # else a warning has said that nothing is stored
+        found = ', '.join(f'{name} {value:.2g}' for name, value in sorted(differences.items()))
+        print(f'checked on {backend.device}, differences from what the model was: {found}')
 
 
 def _list(cache: EngineCache) -> None:

@@ -15,7 +15,7 @@ from ssd_depth_core.runtime.postprocess import metric_depth
 logger = logging.getLogger(__name__)
 
 
-def check_backend(path: Path, spec: ModelSpec, backend: Backend) -> None:
+def check_backend(path: Path, spec: ModelSpec, backend: Backend) -> dict[str, float]:
     """Refuse an engine that disagrees with the picture and outputs stored beside a model.
 
     A model without them, from an older export, passes with a warning.
@@ -24,6 +24,10 @@ def check_backend(path: Path, spec: ModelSpec, backend: Backend) -> None:
         path: The `.onnx` file.
         spec: Of the network.
         backend: With the network loaded.
+
+    Returns:
+        The difference of each output by name, root mean square, but for confidence relative; empty
+        where nothing is stored.
 
     Raises:
         ValueError: If an output differs by more than the tolerance of the model's precision, or
@@ -35,7 +39,7 @@ def check_backend(path: Path, spec: ModelSpec, backend: Backend) -> None:
             '%s is missing, so %s is not checked on %s; export the model again',
             reference_path_of(path), backend.name, backend.device,
         )  # fmt: skip
-        return
+        return {}
     image = np.empty((1, 3, spec.input_height, spec.input_width), np.float32)
     NetworkInput(spec).fill(pair.picture, image[0])
     differences = pair.differences(backend.run(image))
@@ -53,6 +57,7 @@ def check_backend(path: Path, spec: ModelSpec, backend: Backend) -> None:
                 'cached engine if it has one, or pass self_check=False (the node: self_check:='
                 'false) to use it all the same'
             )
+    return differences
 
 
 def _difference(depth: NDArray[np.float32], pair: ReferencePair, spec: ModelSpec) -> float:

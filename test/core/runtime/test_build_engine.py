@@ -4,6 +4,7 @@ import sys
 import pytest
 from ssd_depth_core.runtime import build_engine
 from ssd_depth_core.runtime.build_engine import main
+from ssd_depth_core.runtime.predictor import SHIPPED_MODEL
 
 pytest.importorskip('onnx')
 
@@ -19,19 +20,21 @@ def opened(monkeypatch):
             progress('Building engine', done)
 
     monkeypatch.setattr(build_engine, 'open_backend', open_backend)
+    monkeypatch.setattr(build_engine, 'check_backend', lambda path, spec, backend: {})
     monkeypatch.setattr(build_engine, '_introduce', lambda name: None)
     return calls
 
 
 def test_the_shipped_student_is_built_unless_told_otherwise(opened, tmp_path):
     assert main(['--cache', str(tmp_path)]) == 0
-    assert opened == [('tensorrt', build_engine.SHIPPED_MODEL, 1, tmp_path)]
+    assert opened == [('tensorrt', SHIPPED_MODEL, 1, tmp_path)]
 
 
 def test_options_reach_the_builder(opened, tmp_path):
     rest = ['--backend', 'tensorrt_rtx', '--max-batch', '6', '--cache', str(tmp_path)]
-    assert main(['a.onnx', *rest]) == 0
-    assert [(str(path), *rest) for name, path, *rest in opened] == [('a.onnx', 6, tmp_path)]
+    model = SHIPPED_MODEL.with_suffix('.int8.onnx')
+    assert main([str(model), *rest]) == 0
+    assert opened == [('tensorrt_rtx', model, 6, tmp_path)]
 
 
 def test_half_precision_is_written_first_and_built(opened, tmp_path, capsys):

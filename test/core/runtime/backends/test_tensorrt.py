@@ -1,5 +1,6 @@
 import fcntl
 import gc
+import re
 import sys
 
 import numpy as np
@@ -246,6 +247,29 @@ def test_the_command_builds_what_the_node_then_finds(trt, make_model, capsys):
     assert 'model any           tensorrt 10.3.0  Orin (8.7)  CUDA 12.6  batch 1 ' in printed.out
     load_backend('tensorrt', path, None)
     assert trt.num_builds == 2
+
+
+def test_the_command_holds_what_it_built_to_the_stored_pair(trt, make_model, capsys, monkeypatch):
+    path = with_pair(make_model())
+    assert build_engine.main([str(path)]) == 0
+    # Stored in half precision, which rounds by 0.0002.
+    told = r'checked on Orin, .*: confidence 0\.000\d+, depth 0\.000\d+, inverse_depth 0\.000\d+\n'
+    assert re.search(told, capsys.readouterr().out)
+    whole = TensorRtBackend.run
+
+    def spoilt(backend, image):
+        outputs = whole(backend, image)
+        return outputs | {'inverse_depth': 1.1 * outputs['inverse_depth']}
+
+    monkeypatch.setattr(TensorRtBackend, 'run', spoilt)
+    assert build_engine.main([str(path)]) == 2
+    assert 'wrongly by tensorrt on Orin: inverse_depth differs' in capsys.readouterr().err
+
+
+def test_the_command_says_that_a_model_has_nothing_stored(trt, make_model, capsys, caplog):
+    assert build_engine.main([str(make_model())]) == 0
+    assert 'is not checked on Orin' in caplog.text
+    assert 'checked on' not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('change', ['library', 'device', 'workspace'])
