@@ -52,9 +52,9 @@ class TensorRtBackend:
         """
         self.name: str = name
         self.device = device
-        self.inputs: dict[str, Shape] = {'image': _free_axes(network.inputs['image'])}
+        self.inputs: dict[str, Shape] = {'image': _any_batch(network.inputs['image'])}
         self.outputs: dict[str, Shape] = {
-            output: _free_axes(shape)
+            output: _any_batch(shape)
             for output, shape in network.outputs.items()
             if output in ('inverse_depth', 'confidence')
         }
@@ -194,5 +194,5 @@ class TensorRtBackend:
         return self._results[name][start : start + batch]
 
 
-def _free_axes(shape: tuple[int, ...]) -> Shape:
-    return tuple(None if axis == -1 else axis for axis in shape)
+def _any_batch(shape: tuple[int, ...]) -> Shape:
+    return (None, *shape[1:])
