@@ -10,29 +10,19 @@ depth.launch.py gives the node.
 
 import argparse
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-import multiprocessing
-from multiprocessing.connection import Connection
 import os
 from pathlib import Path
 import shlex
 import sys
 import tempfile
-from threading import Condition, Thread
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from camera_player import cpu_s, HEIGHT, NAMES, playing, PROFILE, wait_for, WIDTH
+from depth_listener import listening
 import numpy as np
 from predictor_speed import street_like_jpeg, times_ms
-import psutil
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CompressedImage
 from ssd_depth_core.preprocess import focal_of
 from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.runtime.postprocess import check_outputs, metric_depth
@@ -40,215 +30,10 @@ from ssd_depth_core.runtime.predictor import DepthPredictor, SHIPPED_MODEL
 from ssd_depth_ros.conversions import rgb_from_compressed
 from ssd_depth_ros.node_process import NodeProcess
 
-PROFILE = {
-    'FASTRTPS_DEFAULT_PROFILES_FILE': str(
-        Path(__file__).parents[1] / 'config' / 'dds' / 'fastdds_shm.xml'
-    )
-}
-HEIGHT, WIDTH, FOCAL_PX = 900, 1600, 1266.0  # nuScenes' front camera
-NAMES = tuple(
-    f'cam_{name}'
-    for name in ('front', 'front_right', 'back_right', 'back', 'back_left', 'front_left')
-)
-SPREAD_S = 0.05
-"""From the first of the cameras to the last and back to the first: a turn of nuScenes' LiDAR."""
 START_S = 60.0
-DISCOVERY_S = 20.0
-DRAIN_S = 2.0
 WARM_UP_FRAMES = 12
 SPLIT_ROUNDS = 50
 STAGES = ('receive', 'wait', 'decode', 'join', 'ready', 'predict', 'publish', 'latency')
-
-
-class Cameras:
-    """Publish one picture again and again, as several cameras that take turns."""
-
-    def __init__(self, node: Node, prefixes: list[str], jpeg: bytes) -> None:
-        """Advertise.
-
-        Args:
-            node: Who publishes.
-            prefixes: What the topics of each camera begin with.
-            jpeg: The picture.
-        """
-        k = [FOCAL_PX, 0, (WIDTH - 1) / 2, 0, FOCAL_PX, (HEIGHT - 1) / 2, 0, 0, 1]
-        self._info = CameraInfo(height=HEIGHT, width=WIDTH, k=np.array(k, float))
-        self._image = CompressedImage(format='jpeg', data=array('B', jpeg))
-        self._publishers = [
-            (
-                node.create_publisher(CameraInfo, f'{p}camera_info', qos_profile_sensor_data),
-                node.create_publisher(
-                    CompressedImage, f'{p}image/compressed', qos_profile_sensor_data
-                ),
-            )
-            for p in prefixes
-        ]
-
-    def connected(self) -> bool:
-        """Whether somebody listens to all."""
-        return all(p.get_subscription_count() for pair in self._publishers for p in pair)
-
-    def play(self, frames: int, rate_hz: float) -> list[list[int]]:
-        """Publish at the cameras' pace.
-
-        Args:
-            frames: Of each camera.
-            rate_hz: Of each camera.
-
-        Returns:
-            For each camera, the stamps of its pictures [ns].
-        """
-        stamps: list[list[int]] = [[] for _ in self._publishers]
-        turn_s = SPREAD_S / len(self._publishers)
-        start = time.monotonic()
-        for index in range(frames):
-            for turn, (info, image) in enumerate(self._publishers):
-                due = start + index / rate_hz + turn * turn_s
-                time.sleep(max(0.0, due - time.monotonic()))
-                now_ns = time.time_ns()
-                for message, publisher in ((self._info, info), (self._image, image)):
-                    message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 10**9)
-                    message.header.frame_id = f'camera_{turn}'
-                    publisher.publish(message)
-                stamps[turn].append(now_ns)
-        return stamps
-
-
-def play_cameras(orders: Connection, prefixes: list[str], jpeg: bytes) -> None:
-    """Play the cameras in a process of their own.
-
-    Args:
-        orders: Takes (frames, rate) and gives the stamps, until None; says first when the node
-            listens.
-        prefixes: What the topics of each camera begin with.
-        jpeg: The picture.
-    """
-    os.environ |= PROFILE
-    rclpy.init()
-    cameras = Cameras(rclpy.create_node('bench_cameras'), prefixes, jpeg)
-    _wait(cameras.connected, 'node and cameras')
-    orders.send('connected')
-    while (order := orders.recv()) is not None:
-        orders.send(cameras.play(*order))
-    rclpy.shutdown()
-
-
-class Listener:
-    """Note when depth comes, and what the node tells of itself."""
-
-    def __init__(self, node: Node, prefixes: list[str], with_points: bool) -> None:
-        """Subscribe.
-
-        Args:
-            node: Spun by another thread.
-            prefixes: What the topics of each camera begin with.
-            with_points: Whether to take the clouds too.
-        """
-        self.arrived_ns: list[dict[int, int]] = [{} for _ in prefixes]
-        """When depth came, by its stamp, for each camera."""
-        self.engine = ''
-        """What the node says that it runs on, once it has said so."""
-        self._figures: dict[str, float] = {}
-        self._told = Condition()
-        self._node = node
-        self._subscriptions = [
-            node.create_subscription(DiagnosticArray, 'depth_node/stats', self._on_stats, 5)
-        ]
-        for prefix, arrived in zip(prefixes, self.arrived_ns, strict=True):
-            topics: list[tuple[type, str, Callable[[Any], None]]] = [
-                (Image, 'depth/image', partial(_note, arrived)),
-                (CameraInfo, 'depth/camera_info', _ignore),
-            ]
-            if with_points:
-                topics.append((PointCloud2, 'points', _ignore))
-            self._subscriptions += [
-                node.create_subscription(kind, f'depth_node/{prefix}{name}', callback, 5)
-                for kind, name, callback in topics
-            ]
-
-    def connected(self) -> bool:
-        """Whether the node is listened to, and has told its engine."""
-        topics = (subscription.topic_name for subscription in self._subscriptions)
-        return bool(self.engine) and all(map(self._node.count_publishers, topics))
-
-    def figures(self) -> dict[str, float]:
-        """Wait for what the node tells next but one, which is of what it does now.
-
-        Returns:
-            Its numbers by name; those of all cameras together where there are several.
-
-        Raises:
-            TimeoutError: If it falls silent.
-        """
-        for _ in range(2):
-            with self._told:
-                if not self._told.wait(DISCOVERY_S):
-                    raise TimeoutError('the node publishes no statistics any more')
-        return self._figures
-
-    def _on_stats(self, message: DiagnosticArray) -> None:
-        status = message.status[0]
-        figures = {}
-        for item in status.values:
-            try:
-                figures[item.key] = float(item.value)
-            except ValueError:
-                continue  # words
-        with self._told:
-            self._figures, self.engine = figures, status.hardware_id
-            self._told.notify_all()
-
-
-def _note(arrived_ns: dict[int, int], message: Image) -> None:
-    stamp = message.header.stamp
-    arrived_ns[stamp.sec * 10**9 + stamp.nanosec] = time.time_ns()
-
-
-def _ignore(message: Any) -> None:
-    """Take a message: that it is sent, received and read is what costs."""
-
-
-def _wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DISCOVERY_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f'{what} did not connect within {DISCOVERY_S:g} s')
-        time.sleep(0.05)
-
-
-@contextmanager
-def _listening(prefixes: list[str]) -> Iterator[tuple[Node, Listener]]:
-    """Spin a listener; clouds only of a single camera, as many would be 70 MB a second."""
-    rclpy.init()
-    node = rclpy.create_node('bench_listener')
-    listener = Listener(node, prefixes, with_points=len(prefixes) == 1)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = Thread(target=executor.spin, daemon=True)
-    thread.start()
-    try:
-        yield node, listener
-    finally:
-        executor.shutdown()
-        rclpy.try_shutdown()
-        thread.join()
-
-
-@contextmanager
-def _cameras(prefixes: list[str], jpeg: bytes) -> Iterator[Connection]:
-    """Start the cameras' process; give where to order pictures."""
-    context = multiprocessing.get_context('spawn')
-    ours, theirs = context.Pipe()
-    process = context.Process(target=play_cameras, args=(theirs, prefixes, jpeg), daemon=True)
-    process.start()
-    theirs.close()  # so that its end is seen here as one
-    try:
-        yield ours
-        ours.send(None)
-        process.join(DISCOVERY_S)
-    finally:
-        process.kill()
-        process.join()
 
 
 def measure(options: argparse.Namespace, num_cameras: int) -> tuple[dict[str, Any], ...]:
@@ -273,23 +58,23 @@ def measure(options: argparse.Namespace, num_cameras: int) -> tuple[dict[str, An
     jpeg = street_like_jpeg()
     with (
         tempfile.TemporaryDirectory() as folder,
-        _listening(prefixes) as (node, listener),
+        listening(prefixes) as (node, listener),
         NodeProcess('depth_node', arguments, PROFILE, Path(folder) / 'node.log') as process,
     ):
         process.wait_until_active(node, START_S)
-        _wait(listener.connected, 'node and listener')
-        with _cameras(prefixes, jpeg) as cameras:
+        wait_for(listener.connected, 'node and listener')
+        with playing(prefixes, jpeg) as cameras:
             cameras.recv()
             cameras.send((WARM_UP_FRAMES, options.rate))
-            _settle(cameras.recv(), listener)
+            listener.settle(cameras.recv())
             before = listener.figures()
-            used = _cpu_seconds()
+            used_s = cpu_s(process.pid)
             started = time.monotonic()
             cameras.send((round(options.seconds * options.rate), options.rate))
             sent_ns = cameras.recv()
             seconds = time.monotonic() - started
-            node_cores = (_cpu_seconds() - used) / seconds
-            _settle(sent_ns, listener)
+            node_cores = (cpu_s(process.pid) - used_s) / seconds
+            listener.settle(sent_ns)
             after = listener.figures()
             rss_mb = process.peak_rss_mb()
     ages_ms = [
@@ -368,22 +153,6 @@ def ages(sent_ns: list[int], arrived_ns: dict[int, int]) -> list[float]:
         Age of each depth image that came [ms].
     """
     return [1e-6 * (arrived_ns[stamp] - stamp) for stamp in sent_ns if stamp in arrived_ns]
-
-
-def _cpu_seconds() -> float:
-    """Tell the processor time of the node."""
-    children = psutil.Process().children()
-    (node,) = (c for c in children if 'ssd_depth_ros.depth_node' in c.cmdline())
-    times = node.cpu_times()
-    return times.user + times.system
-
-
-def _settle(sent_ns: list[list[int]], listener: Listener) -> None:
-    """Wait for the depth of the last pictures."""
-    deadline = time.monotonic() + DRAIN_S
-    pairs = list(zip(sent_ns, listener.arrived_ns, strict=True))
-    while time.monotonic() < deadline and any(sent[-1] not in came for sent, came in pairs):
-        time.sleep(0.01)
 
 
 def main(argv: list[str] | None = None) -> int:

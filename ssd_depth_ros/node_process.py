@@ -120,13 +120,18 @@ class NodeProcess:
             f'{self._name} is {state} after {timeout_s:g} s, not active; {self._log()}'
         )
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._running().pid
+
     def peak_rss_mb(self) -> float:
         """Read the most memory that the running node has held.
 
         Returns:
             Peak resident set [MB of 10^6 bytes].
         """
-        status = Path(f'/proc/{self._running().pid}/status').read_text()
+        status = Path(f'/proc/{self.pid}/status').read_text()
         (line,) = (line for line in status.splitlines() if line.startswith('VmHWM:'))
         return int(line.split()[1]) * 1024 / 1e6
 
