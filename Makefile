@@ -39,7 +39,10 @@ bench: .venv-test/installed  ## measure again, and render docs/results.md
 	.venv-test/bin/python bench/real_frames.py --json docs/results/real_frames.json
 	.venv-test/bin/python bench/synthetic_frames.py --json docs/results/synthetic_frames.json
 	.venv-test/bin/python bench/predictor_speed.py --json docs/results/predictor_cpu.json
+	.venv-test/bin/python bench/engine_speed.py --json docs/results/engine_cpu.json
 	.venv-test/bin/python bench/node_speed.py --json docs/results/node_cpu.json
+	.venv-test/bin/python bench/node_cost.py --json docs/results/node_cost_cpu.json
+	.venv-test/bin/python bench/node_endurance.py --json docs/results/node_endurance_cpu.json
 	.venv-test/bin/python bench/publish_speed.py --json docs/results/publish_cpu.json
 	.venv-test/bin/python bench/synthdrive_speed.py --json docs/results/synthdrive_cpu.json
 	.venv-test/bin/python bench/loader_speed.py --json docs/results/loader.json
