@@ -1,14 +1,14 @@
 """Publish depth as a first program would: what the node's care is measured against.
 
-    python bench/tutorial_node.py
+    python bench/tutorial_node.py [--tolist]
 
 It runs the same network on the same engine and publishes the same depth image and cloud as
 depth_node. Around that everything is as tutorials write it: one callback does all, pictures are
 decoded whole, brought to 0..1 and resized as floating-point numbers (as the reference code of
 MiDaS and Depth Anything does), messages are made anew each time, and every point is computed anew.
+Arrays become `data` by `tobytes`, or by `tolist`, which answers and first programs have as often.
 """
 
-from array import array
 import contextlib
 import sys
 
@@ -67,9 +67,14 @@ def tutorial_points(
 class TutorialNode(Node):
     """Do everything in one callback."""
 
-    def __init__(self) -> None:
-        """Load the shipped student and subscribe."""
+    def __init__(self, by_list: bool) -> None:
+        """Load the shipped student and subscribe.
+
+        Args:
+            by_list: Whether arrays become `data` by `tolist`.
+        """
         super().__init__('depth_node')
+        self._by_list = by_list
         backend = choose_backend('auto')
         model = shipped_model(backend)
         self._spec = load_spec(model)
@@ -99,7 +104,7 @@ class TutorialNode(Node):
         depth = metric_depth(outputs['inverse_depth'][0, 0], spec, K[0, 0])
         image = Image(header=message.header, height=height, width=width, step=4 * width)
         image.encoding = '32FC1'
-        image.data = array('B', depth.tobytes())
+        image.data = self._data(depth)
         self._depth.publish(image)
         info = CameraInfo(header=message.header, height=height, width=width, k=K.ravel())
         self._depth_info.publish(info)
@@ -110,8 +115,11 @@ class TutorialNode(Node):
             PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
             for i, name in enumerate(('x', 'y', 'z', 'rgb'))
         ]
-        cloud.data = array('B', points.tobytes())
+        cloud.data = self._data(points)
         self._points.publish(cloud)
+
+    def _data(self, values: NDArray[np.float32]) -> bytes | list[int]:
+        return values.reshape(-1).view(np.uint8).tolist() if self._by_list else values.tobytes()
 
 
 def main() -> int:
@@ -120,9 +128,10 @@ def main() -> int:
     Returns:
         Exit status.
     """
+    by_list = '--tolist' in sys.argv
     rclpy.init()
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(TutorialNode())
+        rclpy.spin(TutorialNode(by_list))
     rclpy.try_shutdown()
     return 0
 
