@@ -28,9 +28,9 @@ MAX_SIZES = 12
 class OpenVinoBackend:
     """Run a network with OpenVINO, compiled for each batch size that it meets.
 
-    A free batch axis left to the engine made one picture take 1.5 times as long. The last
-    `MAX_SIZES` are kept: a rig whose cameras come and go must not wait for a compilation each
-    time, and every size ever met would fill the memory.
+    A free batch axis left to the engine made one picture take 1.5 times as long, and gave wrong
+    depth of a ViT in int8. The last `MAX_SIZES` are kept: a rig whose cameras come and go must not
+    wait for a compilation each time, and every size ever met would fill the memory.
     """
 
     name = 'openvino'

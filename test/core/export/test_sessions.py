@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip('onnx')
-for name in ('onnxruntime', 'openvino'):
-    pytest.importorskip(name)
+openvino = pytest.importorskip('openvino')
+pytest.importorskip('onnxruntime')
 
-from ssd_depth_core.export.sessions import RUNTIMES  # noqa: E402
+from ssd_depth_core.export import sessions  # noqa: E402
+from ssd_depth_core.export.sessions import open_openvino, RUNTIMES  # noqa: E402
 
 
 @pytest.mark.parametrize('runtime', RUNTIMES)
@@ -28,3 +29,20 @@ def test_outputs_come_in_the_order_asked_for_from_file_and_contents(
         assert [value.shape for value in got] == [(2, 1, 1, 1)] * 2
         np.testing.assert_allclose(got[0].ravel(), fraction[1], rtol=1e-5)
         np.testing.assert_allclose(got[1].ravel(), inverse_depth, rtol=1e-5)
+
+
+def test_openvino_is_given_each_batch_size_by_itself(three_layers, monkeypatch):
+    sizes = []
+
+    class Core(openvino.Core):
+        def compile_model(self, model, *options):
+            sizes.append(tuple(model.inputs[0].shape))  # raises where an axis is free
+            return super().compile_model(model, *options)
+
+    monkeypatch.setattr(sessions.openvino, 'Core', Core)
+    run = open_openvino(three_layers(size=(1, 1)).SerializeToString(), ['inverse_depth'])
+    images = np.random.default_rng(0).uniform(0, 1, (5, 3, 1, 1)).astype(np.float32)
+    parts = [run(images[:2]), run(images[2:4]), run(images[4:])]
+    assert sizes == [(2, 3, 1, 1), (1, 3, 1, 1)]
+    got = np.concatenate([part[0] for part in parts])
+    np.testing.assert_allclose(got, run(images)[0], rtol=1e-6)
