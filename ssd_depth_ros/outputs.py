@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +23,8 @@ from std_msgs.msg import Header
 
 # Reliable serves both kinds of subscriber (REP 2003); a deeper queue would only hold old depth.
 OUTPUT_QOS = QoSProfile(depth=2)
+
+Value = TypeVar('Value', np.float32, np.uint16, np.uint8)
 
 _TOPICS = {
     'depth': ('~/depth/image', Image),
@@ -89,6 +91,7 @@ class Outputs:
             raise
         self._images = {name: ImageWriter() for name in ('depth', 'confidence', 'colormap')}
         self._points = PointCloudWriter()
+        self._grid = np.empty((0, 0), np.float32)
         self._metres = np.empty((0, 0), np.float32)
         self._mask = np.empty((0, 0), np.bool_)
         self._next_points_s = 0.0
@@ -122,22 +125,24 @@ class Outputs:
         if parameters.output_size == 'input':
             size = frame.calibration.size
         confidence = self._confidence(frame, size)
-        depth = self._depth(frame, size, confidence, parameters)
+        masked = self._masked(frame.prediction, parameters)
+        depth = self._metres_at(size, masked, parameters)
         header = frame.header
         if 'depth' in wanted:
             writer = self._images['depth']
-            if parameters.depth_encoding == '32FC1':
-                self._send('depth', writer.message(header, '32FC1'))
-            else:
-                self._send('depth', writer.write(header, '16UC1', millimetres(depth)))
+            if parameters.depth_encoding == '16UC1':
+                _resized(millimetres(masked), writer.pixels(size, np.uint16))
+            self._send('depth', writer.message(header, parameters.depth_encoding))
         if 'camera_info' in wanted:
             self._send('camera_info', frame.calibration.camera_info(header, size))
         if 'confidence' in wanted:
             assert confidence is not None
             self._send('confidence', self._images['confidence'].message(header, '32FC1'))
         if 'colormap' in wanted:
-            colours = colorize(depth)[..., ::-1]
-            self._send('colormap', self._images['colormap'].write(header, 'bgr8', colours))
+            writer = self._images['colormap']
+            bgr = cv2.cvtColor(colorize(masked), cv2.COLOR_RGB2BGR)
+            _resized(bgr, writer.pixels((*size, 3), np.uint8))
+            self._send('colormap', writer.message(header, 'bgr8'))
         if 'points' in wanted:
             cloud = self._points.write(
                 header,
@@ -156,19 +161,16 @@ class Outputs:
             return None
         return _resized(confidence, self._images['confidence'].pixels(size, np.float32))
 
-    def _depth(
-        self,
-        frame: Frame,
-        size: tuple[int, int],
-        confidence: NDArray[np.float32] | None,
-        parameters: Parameters,
-    ) -> NDArray[np.float32]:
-        """Write depth [m], doubtful depth masked, into its message where that holds metres."""
-        if self._mask.shape != size:
-            self._metres, self._mask = np.empty(size, np.float32), np.empty(size, np.bool_)
-        in_metres = parameters.depth_encoding == '32FC1'
-        out = self._images['depth'].pixels(size, np.float32) if in_metres else self._metres
-        depth = _resized(frame.prediction.depth, out)
+    def _masked(self, prediction: DepthPrediction, parameters: Parameters) -> NDArray[np.float32]:
+        """Give depth [m] on the network's grid, doubtful depth unknown.
+
+        Before it is enlarged: repeating the nearest value, that gives the same for less work.
+        """
+        if self._grid.shape != prediction.depth.shape:
+            self._grid = np.empty_like(prediction.depth)
+            self._mask = np.empty(self._grid.shape, np.bool_)
+        depth, confidence = self._grid, prediction.confidence
+        np.copyto(depth, prediction.depth)
         if parameters.far_value == 'infinite':
             # The predictor raises on faults of the network, so that NaN is beyond range alone.
             np.copyto(depth, np.inf, where=np.isnan(depth, out=self._mask))
@@ -176,6 +178,16 @@ class Outputs:
             doubtful = np.less(confidence, parameters.min_confidence, out=self._mask)
             np.copyto(depth, np.nan, where=doubtful)
         return depth
+
+    def _metres_at(
+        self, size: tuple[int, int], depth: NDArray[np.float32], parameters: Parameters
+    ) -> NDArray[np.float32]:
+        """Enlarge depth into its message where that holds metres."""
+        if parameters.depth_encoding == '32FC1':
+            return _resized(depth, self._images['depth'].pixels(size, np.float32))
+        if self._metres.shape != size:
+            self._metres = np.empty(size, np.float32)
+        return _resized(depth, self._metres)
 
     def _send(self, name: str, message: Any) -> None:
         self._publishers[name].publish(message)
@@ -190,10 +202,11 @@ class Outputs:
         return True
 
 
-def _resized(values: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+def _resized(values: NDArray[Value], out: NDArray[Value]) -> NDArray[Value]:
     """Repeat the nearest value: interpolation would hang points between near and far objects."""
     if values.shape == out.shape:
         np.copyto(out, values)
     else:
-        cv2.resize(values, out.shape[::-1], dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
+        height, width = out.shape[:2]
+        cv2.resize(values, (width, height), dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
     return out

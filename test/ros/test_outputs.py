@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sensor_msgs.msg import PointCloud2
+from ssd_depth_core.runtime.colormap import colorize
 from ssd_depth_core.runtime.predictor import DepthPrediction
 from ssd_depth_ros.camera_info import calibration_from
 from ssd_depth_ros.outputs import Frame, Outputs
@@ -93,6 +94,10 @@ def test_far_and_doubtful_depth_in_metres_and_millimetres(output_size):
     times = 4 if output_size == 'input' else 1
     expected = expected.repeat(times, axis=0).repeat(times, axis=1)
     np.testing.assert_array_equal(pixels(publishers['~/depth/image']), expected)
+    colours = np.frombuffer(publishers['~/depth/colormap'].message.data, np.uint8)
+    np.testing.assert_array_equal(
+        colours.reshape(*expected.shape, 3)[..., ::-1], colorize(expected)
+    )
     # The prediction belongs to its maker.
     assert np.isnan(depth[0]).all()
     outputs.publish(sent, parameters.replace({'depth_encoding': '16UC1'}))
