@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from ssd_depth_core.model_spec import load_spec, ModelSpec
+from ssd_depth_core.preprocess import focal_of
 from ssd_depth_core.runtime.backends import choose_backend, load_backend
 from ssd_depth_core.runtime.postprocess import metric_depth
 from ssd_depth_core.runtime.predictor import shipped_model
@@ -101,7 +102,7 @@ class TutorialNode(Node):
         K = np.array(self._info.k).reshape(3, 3)
         K[0] *= width / picture.shape[1]
         K[1] *= height / picture.shape[0]
-        depth = metric_depth(outputs['inverse_depth'][0, 0], spec, K[0, 0])
+        depth = metric_depth(outputs['inverse_depth'][0, 0], spec, focal_of(K))
         image = Image(header=message.header, height=height, width=width, step=4 * width)
         image.encoding = '32FC1'
         image.data = self._data(depth)
