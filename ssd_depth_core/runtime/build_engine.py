@@ -76,7 +76,9 @@ class Meter:
             return
         self._last = step
         if sys.stderr.isatty():
-            print(f'\r{phase}: {step:3d} %', end='\n' if step == 100 else '', file=sys.stderr)
+            end = '\n' if step == 100 else ''
+            # Clears the rest of the line, where a longer phase may have been.
+            print(f'\r{phase}: {step:3d} %\033[K', end=end, file=sys.stderr)
         else:
             print(f'{phase}: {step} %', file=sys.stderr)
 
@@ -139,7 +141,7 @@ def _check(model: Path, backend: Backend) -> None:
     differences = check_backend(model, load_spec(model), backend)
     if differences:  # else a warning has said that nothing is stored
         found = ', '.join(f'{name} {value:.2g}' for name, value in sorted(differences.items()))
-        print(f'checked on {backend.device}, differences from what the model was: {found}')
+        print(f'checked on {backend.device}, differences from what is stored: {found}')
 
 
 def _list(cache: EngineCache) -> None:

@@ -51,6 +51,17 @@ def test_progress_is_printed_by_quarters_into_a_log(opened, tmp_path, capsys):
     assert printed.out == f'{tmp_path}: 0 engines, 0.0 MiB of 2048\n'
 
 
+def test_a_short_phase_leaves_nothing_of_a_long_one_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    meter = build_engine.Meter()
+    meter('another process is building', 0.0)
+    meter('Building engine', 0.5)
+    clear = '\033[K'
+    assert capsys.readouterr().err == (
+        f'\ranother process is building:   0 %{clear}\rBuilding engine:  50 %{clear}'
+    )
+
+
 @pytest.mark.parametrize('error', [OSError('no GPU'), ImportError('no GPU'), ValueError('no GPU')])
 def test_every_fault_is_one_line(monkeypatch, capsys, error):
     def refuse(name):
