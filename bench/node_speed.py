@@ -4,8 +4,8 @@
 
 Another process plays the cameras (1600x900 JPEG with camera_info), first one, then nuScenes' six,
 which its LiDAR triggers one after the other; this one listens. Age is from the stamp, taken just
-before publishing, to the depth image's arrival here. All have the shared memory profile that
-depth.launch.py gives the node.
+before publishing, to the depth image's arrival here. Node and cameras have the shared memory
+profile that depth.launch.py gives the node.
 """
 
 import argparse

@@ -125,7 +125,7 @@ class TensorRtBackend:
         return {name: self._results[name][: len(pictures)] for name in wanted}
 
     def _warm_up(self) -> None:
-        """Do what only first calls do, so that no picture has to wait for it."""
+        """Do what only first calls do, but for the matrices of each size of picture."""
         self._image[:], self._focal_scale[:] = 0, 1  # also what is in slots not yet filled
         self._stream.upload(self._image, self._network.address('image'))
         self._stream.upload(self._focal_scale, self._network.address('focal_scale'))
