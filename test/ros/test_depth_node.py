@@ -388,7 +388,6 @@ def test_end_of_ros_does_not_wait_for_what_never_ends(node_to_configure, monkeyp
     monkeypatch.setattr(depth_node, 'CANCEL_TIMEOUT_S', 0.1)
     with pytest.raises(RuntimeError):
         node_to_configure.trigger_configure()
-    assert not go_on.is_set()
     assert 'did not stop within 0 s' in capfd.readouterr().err
     go_on.set()
 

@@ -103,7 +103,10 @@ def test_a_process_ends_cleanly_out_of_a_build():
     pytest.importorskip('onnx')
     pytest.importorskip('tensorrt_rtx')
     done = subprocess.run(
-        [sys.executable, '-c', CANCELLED_BUILD, *sys.path], capture_output=True, text=True
+        [sys.executable, '-c', CANCELLED_BUILD, *sys.path],
+        capture_output=True,
+        text=True,
+        timeout=180,
     )
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.startswith('loading was cancelled (Building engine, ')
