@@ -4,26 +4,20 @@ Messages go through the shared memory profile that depth.launch.py gives the nod
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 import multiprocessing
 from multiprocessing.connection import Connection
 import os
-from pathlib import Path
 import time
 
 import numpy as np
-import psutil
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from ros_bench import DISCOVERY_S, PROFILE, wait_for
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-PROFILE = {
-    'FASTRTPS_DEFAULT_PROFILES_FILE': str(
-        Path(__file__).parents[1] / 'config' / 'dds' / 'fastdds_shm.xml'
-    )
-}
 HEIGHT, WIDTH, FOCAL_PX = 900, 1600, 1266.0  # nuScenes' front camera
 NAMES = tuple(
     f'cam_{name}'
@@ -31,7 +25,6 @@ NAMES = tuple(
 )
 SPREAD_S = 0.05
 """From the first of the cameras to the last and back to the first: a turn of nuScenes' LiDAR."""
-DISCOVERY_S = 20.0
 
 
 class Cameras:
@@ -105,36 +98,6 @@ def play_cameras(orders: Connection, prefixes: list[str], jpeg: bytes) -> None:
     while (order := orders.recv()) is not None:
         orders.send(cameras.play(*order))
     rclpy.shutdown()
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something holds.
-
-    Args:
-        condition: Asked again and again.
-        what: Whose connection it is, for the message.
-
-    Raises:
-        TimeoutError: If it does not hold in time.
-    """
-    deadline = time.monotonic() + DISCOVERY_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f'{what} did not connect within {DISCOVERY_S:g} s')
-        time.sleep(0.05)
-
-
-def cpu_s(pid: int) -> float:
-    """Tell what processor time a process has used.
-
-    Args:
-        pid: Its number.
-
-    Returns:
-        Seconds, of all threads, in the kernel too.
-    """
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from threading import Condition, Thread
 import time
 from typing import Any
 
-from camera_player import DISCOVERY_S
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.subscription import Subscription
+from ros_bench import DISCOVERY_S
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 DRAIN_S = 2.0
@@ -21,7 +21,7 @@ DRAIN_S = 2.0
 class Listener:
     """Note when depth comes, and what the node tells of itself."""
 
-    def __init__(self, node: Node, prefixes: list[str], has_stats: bool) -> None:
+    def __init__(self, node: Node, prefixes: list[str], *, has_stats: bool) -> None:
         """Subscribe; to clouds only of a single camera, as many would be 70 MB a second.
 
         Args:
@@ -121,7 +121,7 @@ def listening(prefixes: list[str], has_stats: bool = True) -> Iterator[tuple[Nod
     """
     rclpy.init()
     node = rclpy.create_node('bench_listener')
-    listener = Listener(node, prefixes, has_stats)
+    listener = Listener(node, prefixes, has_stats=has_stats)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     thread = Thread(target=executor.spin, daemon=True)

@@ -21,18 +21,18 @@ import tempfile
 import time
 from typing import Any
 
-from camera_player import cpu_s, playing, PROFILE, wait_for
+from camera_player import playing
 from depth_listener import listening
 import numpy as np
 from predictor_speed import street_like_jpeg
 from rclpy.node import Node
+from ros_bench import cpu_s, keep_apart, PROFILE, START_S, wait_for
 from ssd_depth_core.model_spec import load_spec
 from ssd_depth_core.records import provenance, Result, write_result
 from ssd_depth_core.runtime.backends import choose_backend, load_backend
 from ssd_depth_core.runtime.predictor import shipped_model
 from ssd_depth_ros.node_process import NodeProcess
 
-START_S = 60.0
 STOP_S = 10.0
 WARM_UP_FRAMES = 12
 TUTORIAL = Path(__file__).with_name('tutorial_node.py')
@@ -171,8 +171,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--json', type=Path, help='write the figures here, for docs/results.md')
     arguments = sys.argv[1:] if argv is None else argv
     options = parser.parse_args(arguments)
-    domain = 1 + os.getpid() % 100
-    os.environ |= {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_DOMAIN_ID': str(domain)}
+    keep_apart()
     rows = measure(options.rate, options.frames)
     for row in rows:
         print('  '.join(f'{name} {value}' for name, value in row.items()))

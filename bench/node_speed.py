@@ -10,7 +10,6 @@ profile that depth.launch.py gives the node.
 
 import argparse
 from array import array
-import os
 from pathlib import Path
 import shlex
 import sys
@@ -18,10 +17,11 @@ import tempfile
 import time
 from typing import Any
 
-from camera_player import cpu_s, HEIGHT, NAMES, playing, PROFILE, wait_for, WIDTH
+from camera_player import HEIGHT, NAMES, playing, WIDTH
 from depth_listener import listening
 import numpy as np
 from predictor_speed import street_like_jpeg, times_ms
+from ros_bench import cpu_s, keep_apart, PROFILE, START_S, wait_for
 from sensor_msgs.msg import CompressedImage
 from ssd_depth_core.preprocess import focal_of
 from ssd_depth_core.records import provenance, Result, write_result
@@ -30,7 +30,6 @@ from ssd_depth_core.runtime.predictor import DepthPredictor, SHIPPED_MODEL
 from ssd_depth_ros.conversions import rgb_from_compressed
 from ssd_depth_ros.node_process import NodeProcess
 
-START_S = 60.0
 WARM_UP_FRAMES = 12
 SPLIT_ROUNDS = 50
 STAGES = ('receive', 'wait', 'decode', 'join', 'ready', 'predict', 'publish', 'latency')
@@ -178,8 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not all(1 <= number <= len(NAMES) for number in options.cameras):
         parser.error(f'--cameras must be from 1 to {len(NAMES)}, got {options.cameras}')
-    domain = 1 + os.getpid() % 100
-    os.environ |= {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_DOMAIN_ID': str(domain)}
+    keep_apart()
     rows, stages = zip(*(measure(options, number) for number in options.cameras), strict=True)
     for table in (rows, stages):
         for row in table:
