@@ -1,4 +1,8 @@
+import json
 import os
+from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +31,19 @@ def test_memory_is_told_over_what_came_not_over_what_was_sent() -> None:
     (before, rss_mb), (after, _) = memory_mb(os.getpid(), Cameras(), Listener())
     assert (before, after) == (3, 3)
     assert 10 < rss_mb < 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.ros
+def test_start_and_memory_of_a_real_node(tmp_path: Path) -> None:
+    root, file = Path(__file__).parents[2], tmp_path / 'endurance.json'
+    subprocess.run(
+        [sys.executable, root / 'bench' / 'node_endurance.py', '--frames', '500', '--json', file],
+        env=os.environ | {'PYTHONPATH': str(root)},
+        check=True,
+        timeout=300,
+    )
+    start, memory = json.loads(file.read_text())['rows']
+    assert 0.5 < start['least'] <= start['value'] <= start['most'] < 20
+    assert 50 < memory['least'] <= memory['most'] < 600
+    assert 0 < memory['n'] <= 504
