@@ -5,6 +5,7 @@ worker takes the newest of each, decodes, predicts and publishes them. So a slow
 frames fewer, not late.
 """
 
+import argparse
 from collections.abc import Callable
 import functools
 import math
@@ -28,6 +29,7 @@ from rclpy.lifecycle import (
 )
 from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.utilities import remove_ros_args
 from ssd_depth_core.model_spec import ModelSpec
 from ssd_depth_core.runtime.backends import Progress
 from ssd_depth_core.runtime.predictor import DepthPredictor
@@ -37,7 +39,7 @@ from ssd_depth_ros.inputs import Inputs
 from ssd_depth_ros.loading import Loading
 from ssd_depth_ros.memory import keep_large_blocks
 from ssd_depth_ros.outputs import Outputs
-from ssd_depth_ros.parameters import declare_parameters, Parameters
+from ssd_depth_ros.parameters import declare_parameters, parameter_help, Parameters
 from ssd_depth_ros.worker import Worker
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -375,6 +377,17 @@ def _check_confidence(spec: ModelSpec, parameters: Parameters) -> None:
         )
 
 
+def _check_words(words: list[str]) -> None:
+    """Answer `--help`, and refuse what ROS would pass over in silence."""
+    argparse.ArgumentParser(
+        prog='depth_node',
+        usage='depth_node [-h] [--ros-args -p NAME:=VALUE ... -r FROM:=TO ...]',
+        description='Publish metric depth for one camera or several, from images and camera_info.',
+        epilog=f'parameters, each given behind --ros-args as -p NAME:=VALUE:\n{parameter_help()}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(words)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted.
 
@@ -383,7 +396,11 @@ def main(args: list[str] | None = None) -> int:
 
     Returns:
         0 after an interrupt, 1 where parameters are wrong.
+
+    Raises:
+        SystemExit: If there is `--help`, or a word that is no ROS argument.
     """
+    _check_words(remove_ros_args(sys.argv if args is None else ['depth_node', *args])[1:])
     keep_large_blocks()
     rclpy.init(args=args)
     try:

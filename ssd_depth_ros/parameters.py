@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import dataclasses
 from dataclasses import dataclass, field
 import re
+import textwrap
 from typing import Any, cast, get_args, get_origin, get_type_hints, Literal
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -235,6 +236,22 @@ def default_values() -> dict[str, Any]:
         Defaults by ROS name, in the order of declaration.
     """
     return {name: value for name, (_, value, _) in _leaves(Parameters())}
+
+
+def parameter_help() -> str:
+    """Describe every parameter, for the command line.
+
+    Returns:
+        Its name, default, meaning and choices, in the order of declaration.
+    """
+    lines = []
+    for name, (hint, value, metadata) in _leaves(Parameters()):
+        default = list(value) if isinstance(value, tuple) else value
+        choices = f' One of {", ".join(_choices(hint))}.' if _choices(hint) else ''
+        words = f'{metadata["description"]}{choices}'
+        lines.append(f'  {name} (default: {default!r})')
+        lines += textwrap.wrap(words, initial_indent='      ', subsequent_indent='      ')
+    return '\n'.join(lines)
 
 
 def _leaves(group: Any, prefix: str = '') -> Iterator[tuple[str, tuple[Any, Any, Any]]]:

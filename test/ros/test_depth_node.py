@@ -672,3 +672,18 @@ def test_interrupt_ends_with_zero_and_without_a_traceback(started, how):
     assert node.interrupt(how) == 0
     assert 'Traceback' not in node.text()
     assert 'Exception' not in node.text()
+
+
+def test_command_line_is_explained_and_what_ros_would_pass_over_is_refused(capsys):
+    from ssd_depth_ros.depth_node import main
+
+    with pytest.raises(SystemExit) as asked:
+        main(['--help'])
+    out = capsys.readouterr().out
+    assert asked.value.code == 0
+    assert out.startswith('usage: depth_node ')
+    assert '  points.stride (default: 1)' in out
+    with pytest.raises(SystemExit) as wrong:
+        main(['-p', 'backend:=openvino'])
+    assert wrong.value.code == 2
+    assert 'unrecognized arguments: -p' in capsys.readouterr().err

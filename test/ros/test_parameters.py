@@ -6,7 +6,12 @@ import pytest
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from ssd_depth_core.runtime.backends import BackendName
-from ssd_depth_ros.parameters import declare_parameters, default_values, Parameters
+from ssd_depth_ros.parameters import (
+    declare_parameters,
+    default_values,
+    parameter_help,
+    Parameters,
+)
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -160,3 +165,12 @@ def test_replace_leaves_the_old_set_alone():
     new = old.replace({'points.stride': 4, 'use_sim_time': True})
     assert (old.points.stride, new.points.stride) == (1, 4)
     assert dataclasses.replace(new, points=old.points) == old
+
+
+def test_help_tells_name_default_meaning_and_choices():
+    text = parameter_help()
+    for name, value in default_values().items():
+        default = list(value) if isinstance(value, tuple) else value
+        assert f'\n  {name} (default: {default!r})\n' in f'\n{text}'
+    assert 'One of xyz, xyzrgb, xyzi.' in text
+    assert max(map(len, text.splitlines())) <= 80
