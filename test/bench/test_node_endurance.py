@@ -43,7 +43,9 @@ def test_start_and_memory_of_a_real_node(tmp_path: Path) -> None:
         check=True,
         timeout=300,
     )
-    start, memory = json.loads(file.read_text())['rows']
-    assert 0.5 < start['least'] <= start['value'] <= start['most'] < 20
+    listens, depth, memory = json.loads(file.read_text())['rows']
+    for row in (listens, depth):
+        assert 0.5 < row['least'] <= row['value'] <= row['most'] < 20
+    assert listens['value'] < depth['value']
     assert 50 < memory['least'] <= memory['most'] < 600
     assert 0 < memory['n'] <= 504
