@@ -41,6 +41,7 @@ bench: .venv-test/installed  ## measure again, and render docs/results.md
 	.venv-test/bin/python bench/predictor_speed.py --json docs/results/predictor_cpu.json
 	.venv-test/bin/python bench/engine_speed.py --json docs/results/engine_cpu.json
 	.venv-test/bin/python bench/node_speed.py --json docs/results/node_cpu.json
+	.venv-test/bin/python bench/node_speed.py --cameras 1 --rate 30 --seconds 20 --json docs/results/node_30hz_cpu.json
 	.venv-test/bin/python bench/node_cost.py --json docs/results/node_cost_cpu.json
 	.venv-test/bin/python bench/node_endurance.py --json docs/results/node_endurance_cpu.json
 	.venv-test/bin/python bench/publish_speed.py --json docs/results/publish_cpu.json
