@@ -26,6 +26,9 @@ _HEADER = """# Results
 
 Written by `python -m bench.render_results` from the JSON files in `results/`, each of which was
 written by the command under its table. Edit neither by hand.
+
+The commands need the test environment: `make .venv-test/installed`, then `.venv-test/bin/python`
+for `python`. `make bench` runs those of the robot's speed and some others anew.
 """
 _TITLE = 'Results of ssd_depth'
 _IMAGES = Path('docs/images')

@@ -36,8 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         if options.list:
             _list(cache)
             return 0
-        _introduce(options.backend)
+        # First what needs no GPU: a wrong word must not be hidden by a missing library.
+        load_spec(options.model)
         model = options.model if options.float16 is None else _halve(options)
+        _introduce(options.backend)
         backend = open_backend(
             options.backend,
             model,
@@ -93,7 +95,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         'model', nargs='?', type=Path, default=SHIPPED_MODEL, help='the shipped one if left out'
     )
-    parser.add_argument('--backend', choices=get_args(LibraryName), default='tensorrt')
+    parser.add_argument(
+        '--backend',
+        choices=get_args(LibraryName),
+        default='tensorrt',
+        help='tensorrt if left out',
+    )
     parser.add_argument(
         '--max-batch', type=int, default=1, help='cameras of one network call, as the node has it'
     )
@@ -105,7 +112,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--cache', type=Path, help='~/.cache/ssd_depth if left out')
     parser.add_argument('--list', action='store_true', help='print what is in the cache, and stop')
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.max_batch < 1:
+        parser.error(f'--max-batch must be at least 1, got {options.max_batch}')
+    return options
 
 
 def _halve(options: argparse.Namespace) -> Path:
@@ -124,10 +134,16 @@ def _halve(options: argparse.Namespace) -> Path:
 
 def _introduce(name: LibraryName) -> None:
     """Print what is built with and for, one line each, before the minutes of waiting."""
-    library = load_library(name)
+    try:
+        library = load_library(name)
+        cuda = open_driver()
+        chosen = first_device(cuda)
+    except (ImportError, OSError) as error:
+        raise type(error)(
+            f'{error}. Without an NVIDIA GPU there is nothing to build: OpenVINO and ONNX Runtime '
+            'run the ONNX file as it is'
+        ) from error
     print(f'{library.title} {library.version}')
-    cuda = open_driver()
-    chosen = first_device(cuda)
     for device in cuda.devices():
         print(
             f'GPU {device.index}: {device.name}, compute capability {device.compute_capability}, '

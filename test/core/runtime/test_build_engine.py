@@ -72,6 +72,19 @@ def test_every_fault_is_one_line(monkeypatch, capsys, error):
     assert capsys.readouterr().err == 'error: no GPU\n'
 
 
+def test_wrong_words_are_named_before_the_library_is_missed(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    with pytest.raises(SystemExit) as refused:
+        main(['--max-batch', '0'])
+    assert refused.value.code == 2
+    assert '--max-batch must be at least 1, got 0' in capsys.readouterr().err
+    assert main([str(tmp_path / 'none.onnx')]) == 2
+    assert f'model not found at {tmp_path}/none.onnx' in capsys.readouterr().err
+    assert main(['--float16', str(tmp_path / 'models')]) == 2
+    assert (tmp_path / 'models' / 'student.fp16.onnx').is_file()
+    assert 'Without an NVIDIA GPU there is nothing to build' in capsys.readouterr().err
+
+
 def test_ctrl_c_ends_it(monkeypatch, capsys):
     def stop(name):
         raise KeyboardInterrupt
