@@ -83,9 +83,18 @@ def test_training_stages_their_options_and_configs_exist() -> None:
 
 def test_launch_arguments_exist() -> None:
     launch = (ROOT / 'launch' / 'depth.launch.py').read_text()
-    used = set(re.findall(r'\b([a-z_]+):=', README + ROBOT))
+    used = set(re.findall(r'(?<!-p )(?<!-p ")\b([a-z_]+):=', README + ROBOT))
     assert {'image', 'bag'} <= used
     assert not {name for name in used if f"'{name}'" not in launch}
+
+
+def test_parameters_given_by_hand_exist() -> None:
+    pytest.importorskip('rclpy')
+    from ssd_depth_ros.parameters import default_values
+
+    used = set(re.findall(r'-p "?([a-z_.]+):=', README + ROBOT))
+    assert {'lazy', 'cameras'} <= used
+    assert used <= default_values().keys() | {'use_sim_time'}
 
 
 def test_launched_pictures_are_rectified() -> None:
